@@ -1,0 +1,255 @@
+"""Trains the embedded ×4 restorer: a small diffusion UNet on photographs, from one command, resumable and seeded.
+
+    python data/embedded/train.py --photos PHOTOS --out runs/embedded --steps 8000
+
+The list of photographs is frozen in `training_files.txt` (name, SHA-256, split): a file that is not on it is never read, and one
+that has changed stops the run.  `--list` makes such a list from a folder.  Each step draws its crops, degradations, times and
+noise from a generator seeded with (seed, step), so a resumed run goes on exactly where it was cut off.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import math
+import time
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from diffusers import DDIMScheduler, UNet2DConditionModel
+from PIL import Image
+from safetensors.torch import load_file, save_file
+from tqdm import tqdm
+
+from zvr_core.degrade import blur, downscale, jpeg, noise
+from zvr_core.models.codec import ResidualDCT, upsample
+
+HERE = Path(__file__).parent
+CROPS = {64: (32, 0.5), 96: (14, 0.25), 128: (8, 0.15), 192: (4, 0.1)}  # pixels a side: (crops in a batch, probability)
+MARGIN = 16  # pixels around a crop, so that blur and downscale see past its border
+KEPT = [(0, 1, 0), (0, 0, 1), (0, 0, 0), (0, 1, 1), (0, 2, 0), (0, 0, 2), (0, 1, 2), (0, 2, 1), (1, 0, 0), (2, 0, 0), (0, 3, 0),
+        (0, 0, 3), (0, 2, 2), (1, 1, 0), (1, 0, 1), (0, 1, 3)]  # fmt: skip  # the 16 of largest variance, measured on the photographs
+
+
+def build_unet() -> UNet2DConditionModel:
+    """5.7 M parameters; self-attention at half and quarter of the latent grid, down and up; no middle block (it was ignored)."""
+    return UNet2DConditionModel(
+        sample_size=64, in_channels=len(KEPT) + 3, out_channels=len(KEPT), block_out_channels=(64, 96, 160), layers_per_block=1,
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"), mid_block_type=None,
+        attention_head_dim=(1, 1, 2), cross_attention_dim=8, norm_num_groups=16, use_linear_projection=True,
+    )  # fmt: skip
+
+
+def build_scheduler() -> DDIMScheduler:
+    """Predicts x0, starts at pure noise ("trailing"), never clips."""
+    return DDIMScheduler(1000, beta_start=1e-4, beta_end=0.02, beta_schedule="linear", prediction_type="sample",
+                         clip_sample=False, set_alpha_to_one=True, timestep_spacing="trailing")  # fmt: skip
+
+
+def digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def freeze_list(photos: Path, target: Path, held_out_every: int = 20) -> None:
+    """Writes the frozen list: every 20th photograph is held out for validation."""
+    names = sorted(p.relative_to(photos).as_posix() for p in photos.rglob("*") if p.suffix.lower() in {".jpg", ".jpeg", ".png"})
+    rows = [f"{digest(photos / n)} {'val' if i % held_out_every == 0 else 'train'} {n}" for i, n in enumerate(names)]
+    target.write_text("\n".join(rows) + "\n")
+
+
+def load_photos(photos: Path, listing: Path, split: str) -> list[torch.Tensor]:
+    """The photographs of one split as uint8 tensors (3, H, W), each also at 0.6 of its size (finer texture per pixel)."""
+    images = []
+    for row in listing.read_text().splitlines():
+        sha, row_split, name = row.split(" ", 2)
+        if row_split != split:
+            continue
+        if digest(photos / name) != sha:
+            raise SystemExit(f"train: {photos / name} is not the file of the frozen list {listing.name}; restore it or freeze a new list with --list")
+        with Image.open(photos / name) as picture:
+            full = picture.convert("RGB")
+        small = full.resize((round(full.width * 0.6), round(full.height * 0.6)), Image.Resampling.LANCZOS)
+        for image in (full, small):
+            if min(image.size) >= max(CROPS) + 2 * MARGIN:
+                images.append(torch.frombuffer(bytearray(image.tobytes()), dtype=torch.uint8).view(image.height, image.width, 3).permute(2, 0, 1))
+    return images
+
+
+def draw_crops(images: list[torch.Tensor], size: int, count: int, rng: torch.Generator) -> torch.Tensor:
+    """Random crops with margin, flipped and turned at random, (count, 3, size + 2·MARGIN, …) in [0, 1]."""
+    crops = []
+    for _ in range(count):
+        image = images[int(torch.randint(len(images), (), generator=rng))]
+        side = size + 2 * MARGIN
+        top = int(torch.randint(image.shape[1] - side + 1, (), generator=rng))
+        left = int(torch.randint(image.shape[2] - side + 1, (), generator=rng))
+        crop = image[:, top : top + side, left : left + side]
+        turns = int(torch.randint(8, (), generator=rng))
+        crop = torch.rot90(crop, turns % 4, (1, 2))
+        crops.append(crop.flip(2) if turns >= 4 else crop)
+    return torch.stack(crops).float() / 255
+
+
+def draw_degraded(hq: torch.Tensor, rng: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+    """Random blur, ×4 downscale, noise and (one batch in four) JPEG; returns (hq, lq) with the margin cropped, lq in 8-bit steps."""
+    n = hq.shape[0]
+    lq = downscale(blur(hq, 0.2 + 1.8 * torch.rand(n, generator=rng)), 4)
+    strength = torch.rand(n, generator=rng)
+    sigma = torch.where(strength < 0.85, strength * 12, (strength - 0.85) * 200) / 255  # mostly below 10/255, with a tail to 30/255
+    lq = noise(lq, sigma, rng)
+    if torch.rand((), generator=rng) < 0.25:
+        lq = jpeg(lq.clamp(0, 1), 50 + 45 * torch.rand(n, generator=rng))
+    m = MARGIN // 4
+    lq = (lq[..., m:-m, m:-m].clamp(0, 1) * 255).round() / 255
+    return hq[..., MARGIN:-MARGIN, MARGIN:-MARGIN], lq
+
+
+def draw_batch(images: list[torch.Tensor], seed: int, step: int) -> tuple[torch.Tensor, torch.Tensor, torch.Generator]:
+    """The batch of a step: a pure function of (seed, step)."""
+    rng = torch.Generator().manual_seed(seed * 1_000_003 + step)
+    sizes = list(CROPS)
+    size = sizes[int(torch.multinomial(torch.tensor([CROPS[s][1] for s in sizes]), 1, generator=rng))]
+    hq, lq = draw_degraded(draw_crops(images, size, CROPS[size][0], rng), rng)
+    return hq, lq, rng
+
+
+def measure_std(images: list[torch.Tensor], seed: int) -> tuple[float, ...]:
+    """The standard deviation of each kept coefficient over 60 batches."""
+    raw = ResidualDCT(tuple(KEPT), (1.0,) * len(KEPT))
+    latents = [raw.encode(*draw_batch(images, seed + 1, i)[:2]).transpose(0, 1).flatten(1) for i in range(60)]
+    return tuple(round(float(s), 5) for s in torch.cat(latents, 1).std(1))
+
+
+def learning_rate(step: int, args: argparse.Namespace) -> float:
+    """Warm-up, constant, then a cosine to zero over the last part: the run can be lengthened until the last part begins."""
+    start = args.steps * (1 - args.cooldown)
+    down = 1.0 if step < start else 0.5 + 0.5 * math.cos(math.pi * (step - start) / (args.steps - start))
+    return args.lr * min(1.0, (step + 1) / 300) * down
+
+
+def loss_of(unet: torch.nn.Module, codec: ResidualDCT, scheduler: DDIMScheduler, batch: tuple, args: argparse.Namespace) -> torch.Tensor:
+    """Squared error of the x0 prediction, weighted by min(1 / (1 − ᾱ), 6) and by each coefficient's standard deviation."""
+    hq, lq, rng = batch
+    x0 = codec.encode(hq, lq)
+    t = torch.randint(1000, (len(x0),), generator=rng)
+    eps = torch.randn(x0.shape, generator=rng)
+    x0, t, eps, lq = (v.to(args.device) for v in (x0, t, eps, lq))
+    x_t = scheduler.add_noise(x0, eps, t)
+    text = torch.zeros(len(x0), 1, 8, device=args.device)
+    with torch.autocast(args.device, torch.bfloat16, enabled=args.bf16):
+        out = unet(torch.cat([x_t, lq * 2 - 1], 1).contiguous(memory_format=torch.channels_last), t, text).sample
+    by_time = (1 / (1 - scheduler.alphas_cumprod.to(args.device)[t])).clamp(max=6.0)[:, None, None, None]
+    by_channel = torch.tensor(codec.std, device=args.device)[None, :, None, None]
+    return (by_time * by_channel / by_channel.mean() * (out.float() - x0).square()).mean()
+
+
+def save_checkpoint(out: Path, step: int, model: torch.nn.Module, ema: dict, optimizer: torch.optim.Optimizer) -> None:
+    """Writes everything a resumed run needs, as safetensors, by rename: a cut never leaves half a file."""
+    tensors = {f"model.{k}": v for k, v in model.state_dict().items()} | {f"ema.{k}": v for k, v in ema.items()}
+    for (name, _), state in zip(model.named_parameters(), optimizer.state.values()):
+        tensors |= {f"mean.{name}": state["exp_avg"], f"square.{name}": state["exp_avg_sq"]}
+    partial = out / "checkpoint.partial"
+    save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, partial, metadata={"step": str(step)})
+    partial.rename(out / "checkpoint.safetensors")
+    (out / "progress.json").write_text(json.dumps({"step": step}) + "\n")
+
+
+def load_checkpoint(out: Path, model: torch.nn.Module, ema: dict, optimizer: torch.optim.Optimizer) -> int:
+    """Restores a checkpoint in place and returns its step; 0 where there is none."""
+    if not (out / "checkpoint.safetensors").exists():
+        return 0
+    tensors = load_file(out / "checkpoint.safetensors")
+    step = json.loads((out / "progress.json").read_text())["step"]
+    model.load_state_dict({k[6:]: v for k, v in tensors.items() if k.startswith("model.")})
+    for k in ema:
+        ema[k].copy_(tensors[f"ema.{k}"])
+    for name, p in model.named_parameters():
+        optimizer.state[p] = {"step": torch.tensor(float(step)), "exp_avg": tensors[f"mean.{name}"].to(p),
+                              "exp_avg_sq": tensors[f"square.{name}"].to(p)}  # fmt: skip
+    return step
+
+
+@torch.no_grad()
+def validate(unet: torch.nn.Module, codec: ResidualDCT, images: list[torch.Tensor], args: argparse.Namespace) -> float:
+    """PSNR gain over bicubic, in dB, of the one-step posterior mean on held-out crops."""
+    gains = []
+    for i in range(6):
+        hq, lq, rng = draw_batch(images, args.seed + 2, i)
+        x_t = torch.randn((len(hq), codec.channels, *lq.shape[-2:]), generator=rng)
+        text = torch.zeros(len(hq), 1, 8, device=args.device)
+        x0 = unet(torch.cat([x_t, lq * 2 - 1], 1).to(args.device), 999, text).sample.float().cpu()
+        error = [(v.clamp(0, 1) - hq).square().mean((1, 2, 3)) for v in (upsample(lq, 4), codec.decode(x0, lq))]
+        gains.append(10 * torch.log10(error[0] / error[1]))
+    return float(torch.cat(gains).mean())
+
+
+def export(out: Path, unet: UNet2DConditionModel, ema: dict, codec: ResidualDCT, scheduler: DDIMScheduler) -> None:
+    """Writes the averaged weights (float16 on disk: the output changes by 0.05 %) as a diffusers folder under `out/model`."""
+    final = build_unet()
+    final.load_state_dict({k: v.cpu() for k, v in ema.items()})
+    final.half().save_pretrained(out / "model" / "unet")
+    scheduler.save_pretrained(out / "model" / "scheduler")
+    codec.save(out / "model" / "codec")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--photos", type=Path, required=True, help="folder of photographs")
+    parser.add_argument("--out", type=Path, default=Path("runs/embedded"), help="checkpoint, log and model go here; an existing checkpoint is resumed")
+    parser.add_argument("--listing", type=Path, default=HERE / "training_files.txt", help="the frozen list of training files")
+    parser.add_argument("--list", action="store_true", help="freeze the list from the folder and stop")
+    parser.add_argument("--steps", type=int, default=8000)
+    parser.add_argument("--cooldown", type=float, default=0.25, help="share of the steps over which the learning rate falls to zero")
+    parser.add_argument("--lr", type=float, default=8e-4)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--bf16", action="store_true", help="bfloat16 autocast: only where the processor has it (AMX, CUDA)")
+    parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0 leaves torch's choice")
+    parser.add_argument("--save-every", type=float, default=300, help="seconds between checkpoints")
+    args = parser.parse_args()
+    if args.list:
+        return freeze_list(args.photos, args.listing)
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    train(args)
+
+
+def train(args: argparse.Namespace) -> None:
+    """Runs from the last checkpoint, or from the start, to `args.steps`, and exports the averaged weights."""
+    torch.manual_seed(args.seed)
+    args.out.mkdir(parents=True, exist_ok=True)
+    images, held_out = (load_photos(args.photos, args.listing, split) for split in ("train", "val"))
+    scheduler, unet = build_scheduler(), build_unet().to(args.device, memory_format=torch.channels_last)
+    codec = ResidualDCT(tuple(KEPT), measure_std(images, args.seed))
+    optimizer = torch.optim.AdamW(unet.parameters(), lr=args.lr, betas=(0.9, 0.99), weight_decay=0.01, fused=True)
+    ema = {k: v.detach().clone() for k, v in unet.state_dict().items()}
+    first = load_checkpoint(args.out, unet, ema, optimizer)
+    saved, losses = time.monotonic(), []
+    bar = tqdm(range(first, args.steps), initial=first, total=args.steps, unit="step", mininterval=5)
+    for step in bar:
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate(step, args)
+        loss = loss_of(unet, codec, scheduler, draw_batch(images, args.seed, step), args)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(unet.parameters(), 1.0)
+        optimizer.step()
+        torch._foreach_lerp_(list(ema.values()), list(unet.state_dict().values()), 1 - min(0.999, (1 + step) / (10 + step)))
+        losses.append(float(loss))
+        bar.set_postfix(loss=f"{sum(losses[-100:]) / len(losses[-100:]):.4f}", refresh=False)
+        if time.monotonic() - saved > args.save_every or step + 1 == args.steps:
+            save_checkpoint(args.out, step + 1, unet, ema, optimizer)
+            export(args.out, unet, ema, codec, scheduler)
+            averaged = build_unet().to(args.device)
+            averaged.load_state_dict(ema)
+            row = {"step": step + 1, "loss": sum(losses[-500:]) / len(losses[-500:]), "gain_dB": validate(averaged, codec, held_out, args)}
+            with (args.out / "log.jsonl").open("a") as log:
+                log.write(json.dumps(row) + "\n")
+            saved = time.monotonic()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,23 @@
+"""What there is to choose from, by name: readable without loading torch, so that a typing error answers at once."""
+
+from __future__ import annotations
+
+MODELS = {
+    "embedded": "the small ×4 restorer that comes with zvr: 5.7 M parameters, runs on a CPU",
+    "stabilityai/stable-diffusion-x4-upscaler": "×4 upscaler, 473 M parameters, from the Hub or a local folder (wants a GPU)",
+}
+
+METHODS = {
+    "per_frame": "each frame by itself: the baseline that flickers",
+    "shared_noise": "each frame by itself, all from the same noise",
+    "latent_warping": "x0 warped along optical flow in the first steps",
+    "flow_merging": "tokens merged along optical flow in the down blocks",
+    "cosine_merging": "tokens merged by similarity in the up blocks",
+    "diffir2vr": "warping, both mergings, padding removal, wavelet colour fix (Yeh et al. 2024)",
+}
+
+SAMPLERS = {
+    "ddim": "deterministic (Song et al. 2021)",
+    "ddpm": "DDIM with eta 1: fresh noise at every step",
+    "spaced": "ancestral sampling on evenly spaced times: DiffIR2VR-Zero's sampler",
+}

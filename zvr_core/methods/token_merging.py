@@ -1,0 +1,79 @@
+"""Token merging across frames: matched tokens of a window share one attention output.
+
+Source: VidToMe (Li et al. 2024) and DiffIR2VR-Zero (Yeh et al. 2024), section 3.3, Eqs. 5 to 8.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from zvr_core.attention import Site, TokenEdit, Undo
+from zvr_core.errors import ZvrError
+from zvr_core.matching import FlowMatcher, Matcher
+from zvr_core.merging import merge
+from zvr_core.methods.base import Context, PlugIn
+from zvr_core.ring_search import SpatialCosineMatcher
+from zvr_core.schedule import CosineAnnealing, Schedule
+
+
+@dataclass(frozen=True)
+class TokenMerging(PlugIn):
+    """Joins the frames of a window to one token sequence at each site of `stages`, and merges a share of matched tokens.
+
+    `max_cell` is the coarsest grid that is merged, in output pixels per token (published: 16, the two finest grids).
+    """
+
+    stages: tuple[str, ...] = ("down", "mid", "up")
+    matcher: Matcher = FlowMatcher()
+    ratio: Schedule = CosineAnnealing()
+    max_cell: int = 16
+
+    def matcher_at(self, site: Site) -> Matcher:
+        """The matcher for one site's grid."""
+        return self.matcher
+
+    def tokens(self, site: Site, context: Context) -> TokenEdit | None:
+        if site.stage not in self.stages or site.cell > self.max_cell or len(context.window) == 1:
+            return None
+        ratio, matcher = self.ratio(context.step, context.steps), self.matcher_at(site)
+        window = context.window
+
+        def flow():
+            return context.flow.to_key(window.frames, window.key, site.grid, site.cell)
+
+        def edit(hidden: torch.Tensor) -> tuple[torch.Tensor, Undo]:
+            tokens = hidden.unflatten(0, (-1, len(window)))  # (S, F, N, C)
+            matches = [matcher.match(stream, site.grid, window.key_index, flow) for stream in tokens]
+            merged = merge(tokens, matches, ratio)
+            return merged.sequence, lambda output: merged.unmerge(output).flatten(0, 1)  # (S·F, N, C)
+
+        return edit
+
+
+@dataclass(frozen=True)
+class FlowMerging(TokenMerging):
+    """Merging along optical flow, ranked by forward-backward consistency; published for the down blocks."""
+
+    stages: tuple[str, ...] = ("down",)
+    matcher: Matcher = FlowMatcher()
+
+
+@dataclass(frozen=True)
+class CosineMerging(TokenMerging):
+    """Merging by cosine similarity with a spatial prior; published for the up blocks.
+
+    The radius of the prior is in output pixels; at each grid it is at least 2 tokens, since below that every token matches its
+    own position and the matcher shows nothing (the published W // 30 is 1 on small grids).
+    """
+
+    stages: tuple[str, ...] = ("up",)
+    radius: float = 32.0
+
+    def __post_init__(self) -> None:
+        if not self.radius > 0:
+            raise ZvrError(f"radius {self.radius} given, a positive number of output pixels expected; 24 to 32 is usual")
+
+    def matcher_at(self, site: Site) -> Matcher:
+        return SpatialCosineMatcher(max(2, round(self.radius / site.cell)))

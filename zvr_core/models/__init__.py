@@ -1,0 +1,1 @@
+"""Base models: one contract, one adapter per family, and `load_model`."""

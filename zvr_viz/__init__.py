@@ -1,0 +1,1 @@
+"""zvr_viz: pictures of what happens inside a restoration."""
