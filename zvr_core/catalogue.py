@@ -21,3 +21,15 @@ SAMPLERS = {
     "ddpm": "DDIM with eta 1: fresh noise at every step",
     "spaced": "ancestral sampling on evenly spaced times: DiffIR2VR-Zero's sampler",
 }
+
+DEGRADATIONS = {
+    "blur": "blur=1.2: Gaussian, standard deviation in pixels",
+    "down": "down=4: antialiased bicubic reduction by a whole factor",
+    "noise": "noise=5: white Gaussian, standard deviation in 8-bit levels",
+    "jpeg": "jpeg=60: quality 1 to 100",
+    "boxes": "boxes=4: missing rectangles",
+    "strokes": "strokes=4: missing strokes",
+    "lowlight": "lowlight=0.3: gain 0 to 1, with noise",
+    "realworld": "realworld=4: a random chain that ends 4 times smaller",
+    "grey": "grey: no colour",
+}

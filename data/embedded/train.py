@@ -24,7 +24,7 @@ from safetensors.torch import load_file, save_file
 from tqdm import tqdm
 
 from zvr_core.degrade import blur, downscale, jpeg, noise
-from zvr_core.models.codec import ResidualDCT, upsample
+from zvr_core.models.codec import ResidualDCT, dct_matrix, upsample
 
 HERE = Path(__file__).parent
 CROPS = {64: (32, 0.5), 96: (14, 0.25), 128: (8, 0.15), 192: (4, 0.1)}  # pixels a side: (crops in a batch, probability)
@@ -44,9 +44,24 @@ def build_unet() -> UNet2DConditionModel:
 
 
 def build_scheduler() -> DDIMScheduler:
-    """Predicts x0, starts at pure noise ("trailing"), never clips."""
-    return DDIMScheduler(1000, beta_start=1e-4, beta_end=0.02, beta_schedule="linear", prediction_type="sample",
+    """Stable Diffusion's noise schedule, so that "the first tenth of the steps" means the same; x0 prediction, nothing clipped."""
+    return DDIMScheduler(1000, beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", prediction_type="sample",
                          clip_sample=False, set_alpha_to_one=True, timestep_spacing="trailing")  # fmt: skip
+
+
+@torch.no_grad()
+def start_with_high_pass(unet: UNet2DConditionModel, lq: torch.Tensor) -> None:
+    """Makes 24 of the first layer's filters the high-pass 3×3 DCT filters of the input, each with unit response on `lq`.
+
+    What is missing in the input hides in its high frequencies, a hundred times weaker than the noise in x_t; with the usual
+    start the first layer needs thousands of steps to amplify them.
+    """
+    colour, patch = dct_matrix(3).float(), dct_matrix(3).float()
+    frequencies = [(c, v, u) for c in range(3) for v in range(3) for u in range(3) if v + u > 0]
+    filters = torch.stack([torch.einsum("a,b,d->abd", colour[c], patch[v], patch[u]) for c, v, u in frequencies])  # (24, 3, 3, 3)
+    std = F.conv2d(lq * 2 - 1, filters).std((0, 2, 3))
+    unet.conv_in.weight[: len(filters)] = 0
+    unet.conv_in.weight[: len(filters), -3:] = (filters / std[:, None, None, None]).to(unet.device)
 
 
 def digest(path: Path) -> str:
@@ -94,13 +109,13 @@ def draw_crops(images: list[torch.Tensor], size: int, count: int, rng: torch.Gen
 
 
 def draw_degraded(hq: torch.Tensor, rng: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
-    """Random blur, ×4 downscale, noise and (one batch in four) JPEG; returns (hq, lq) with the margin cropped, lq in 8-bit steps."""
+    """Random blur, ×4 downscale, noise and (one batch in ten) JPEG; returns (hq, lq) with the margin cropped, lq in 8-bit steps."""
     n = hq.shape[0]
-    lq = downscale(blur(hq, 0.2 + 1.8 * torch.rand(n, generator=rng)), 4)
+    lq = downscale(blur(hq, 0.6 + 1.2 * torch.rand(n, generator=rng)), 4)
     strength = torch.rand(n, generator=rng)
-    sigma = torch.where(strength < 0.85, strength * 12, (strength - 0.85) * 200) / 255  # mostly below 10/255, with a tail to 30/255
+    sigma = torch.where(strength < 0.9, strength * 9, 8 + (strength - 0.9) * 120) / 255  # mostly below 8/255, with a tail to 20/255
     lq = noise(lq, sigma, rng)
-    if torch.rand((), generator=rng) < 0.25:
+    if torch.rand((), generator=rng) < 0.1:
         lq = jpeg(lq.clamp(0, 1), 50 + 45 * torch.rand(n, generator=rng))
     m = MARGIN // 4
     lq = (lq[..., m:-m, m:-m].clamp(0, 1) * 255).round() / 255
@@ -134,7 +149,8 @@ def loss_of(unet: torch.nn.Module, codec: ResidualDCT, scheduler: DDIMScheduler,
     """Squared error of the x0 prediction, weighted by min(1 / (1 − ᾱ), 6) and by each coefficient's standard deviation."""
     hq, lq, rng = batch
     x0 = codec.encode(hq, lq)
-    t = torch.randint(1000, (len(x0),), generator=rng)
+    u = torch.rand(2, len(x0), generator=rng)
+    t = torch.where(u[0] < 0.2, 900 + 100 * u[1], 1000 * u[1]).long()  # a fifth near pure noise: the posterior mean is learned there
     eps = torch.randn(x0.shape, generator=rng)
     x0, t, eps, lq = (v.to(args.device) for v in (x0, t, eps, lq))
     x_t = scheduler.add_noise(x0, eps, t)
@@ -225,6 +241,7 @@ def train(args: argparse.Namespace) -> None:
     scheduler, unet = build_scheduler(), build_unet().to(args.device, memory_format=torch.channels_last)
     codec = ResidualDCT(tuple(KEPT), measure_std(images, args.seed))
     optimizer = torch.optim.AdamW(unet.parameters(), lr=args.lr, betas=(0.9, 0.99), weight_decay=0.01, fused=True)
+    start_with_high_pass(unet, draw_batch(images, args.seed, 0)[1])
     ema = {k: v.detach().clone() for k, v in unet.state_dict().items()}
     first = load_checkpoint(args.out, unet, ema, optimizer)
     saved, losses = time.monotonic(), []
