@@ -2,7 +2,7 @@ import pytest
 import torch
 from twins import x4_unet
 
-from zvr_core.attention import attach, find_sites, is_self_attention, site_name, without_padding
+from zvr_core.attention import Edited, attach, find_sites, is_self_attention, site_name, without_padding
 
 SIZE = (15, 27)  # half of it is 8 × 14 tokens in a grid of 8 × 14, but 15 × 27 cells stand in a grid of 16 × 28
 
@@ -17,7 +17,7 @@ def run(model, frames=2, seed=0):
 
 
 def identity(hidden):
-    return hidden, lambda output: output
+    return Edited(hidden, lambda output: output)
 
 
 def test_sites_of_the_embedded_model(embedded):
@@ -73,7 +73,10 @@ def test_identity_edits_change_nothing(embedded):
 
 def test_a_detached_hook_leaves_the_model_bit_for_bit_as_it_was(embedded):
     sites, before = embedded.sites(SIZE), run(embedded)
-    with attach(embedded.network, {s.path: lambda h: (h * 0, lambda o: o + 1) for s in sites}), without_padding(embedded.network, sites):
+    with (
+        attach(embedded.network, {s.path: lambda h: Edited(h * 0, lambda o: o + 1) for s in sites}),
+        without_padding(embedded.network, sites),
+    ):
         assert not torch.equal(run(embedded), before)
     assert torch.equal(run(embedded), before)
     assert all(not m._forward_hooks and not m._forward_pre_hooks for m in embedded.network.modules())
@@ -95,7 +98,7 @@ def test_edits_see_picture_tokens_only(embedded):
     condition = embedded.encode(torch.rand(1, 3, *size), lambda purpose, shape: torch.zeros(1, *shape))
 
     def look(path):
-        return lambda hidden: (seen.setdefault(path, hidden), lambda output: output)
+        return lambda hidden: Edited(seen.setdefault(path, hidden), lambda output: output)
 
     with without_padding(embedded.network, sites), attach(embedded.network, {s.path: look(s.path) for s in sites}):
         embedded.predict(x, 500, 0.3, condition)

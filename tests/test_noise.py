@@ -19,7 +19,10 @@ def test_a_draw_depends_on_its_four_arguments_alone(seed, purpose, step, frame):
 
 def test_each_argument_changes_the_draw():
     base = NoiseSource(1).draw("start", 0, 0, SHAPE)
-    others = [NoiseSource(2).draw("start", 0, 0, SHAPE), *(NoiseSource(1).draw(*key, SHAPE) for key in [("step", 0, 0), ("start", 1, 0), ("start", 0, 1)])]
+    others = [
+        NoiseSource(2).draw("start", 0, 0, SHAPE),
+        *(NoiseSource(1).draw(*key, SHAPE) for key in [("step", 0, 0), ("start", 1, 0), ("start", 0, 1)]),
+    ]
     assert all(abs(float((base * other).mean())) < 0.15 for other in others)
 
 

@@ -10,12 +10,12 @@ import pytest
 import torch
 from skimage import data
 
+from zvr_core.correspondence import Upsampled
 from zvr_core.degrade import Blur, Noise
 from zvr_core.errors import ZvrError
 from zvr_core.temporal import (
     FlowMidpoint,
     Motion,
-    Upsampled,
     flow_map_error,
     frame_similarity,
     interpolation_error,
@@ -161,7 +161,7 @@ def test_blur_lowers_the_warping_error() -> None:
 def test_without_truth_the_upsampled_input_gives_the_motion() -> None:
     x = pan(4, 4)
     lq = torch.nn.functional.interpolate(x, scale_factor=0.5, mode="bicubic", antialias=True)
-    source = Upsampled(lq, (96, 128))
+    source = Upsampled(lq, 2)
     assert len(source) == 4
     assert source[1:3].shape == (2, 3, 96, 128)
     error, unaligned = warping_error(x, motions(source)), warping_error(x, still(4, 1, 96, 128))

@@ -1,3 +1,5 @@
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -25,7 +27,7 @@ def test_windows_hold_every_frame_once_and_span_no_cut(count, size, cuts):
 @given(st.integers(1, 100), st.integers(1, 30), st.sets(st.integers(1, 99), max_size=4))
 def test_a_window_continues_its_predecessor_except_after_a_cut(count, size, cuts):
     windows = plan_windows(count, size, sorted(cuts))
-    for before, after in zip(windows[:-1], windows[1:], strict=True):
+    for before, after in itertools.pairwise(windows):
         assert after.previous_key == (-1 if after.start in cuts else before.key)
     assert not windows[0].continues
 

@@ -17,7 +17,7 @@ _HOME = {
     "Correspondence": "correspondence",
     "ZvrError": "errors",
 }
-__all__ = list(_HOME)  # noqa: PLE0604
+__all__ = list(_HOME)
 __version__ = "0.1.0"
 
 

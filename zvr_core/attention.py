@@ -9,7 +9,8 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import torch
 from diffusers.models.attention import BasicTransformerBlock
@@ -17,7 +18,20 @@ from diffusers.models.attention_processor import Attention
 from diffusers.models.transformers.transformer_2d import Transformer2DModel
 
 Undo = Callable[[torch.Tensor], torch.Tensor]
-TokenEdit = Callable[[torch.Tensor], tuple[torch.Tensor, Undo]]  # (S·F, N, C) -> what attention sees, and the way back
+
+
+class Edited(NamedTuple):
+    """What a module gets instead of its hidden states (B, N, C), and the way back for its output.
+
+    `keywords` go to the call, too: a context (B, K, C) as "encoder_hidden_states" lets queries look elsewhere than at themselves.
+    """
+
+    hidden: torch.Tensor
+    undo: Undo
+    keywords: Mapping[str, torch.Tensor] = MappingProxyType({})
+
+
+TokenEdit = Callable[[torch.Tensor], Edited]
 
 
 @dataclass(frozen=True)
@@ -107,9 +121,9 @@ def around(module: torch.nn.Module, edit: TokenEdit) -> Iterator[None]:
 
     def before(_: torch.nn.Module, args: tuple, kwargs: dict) -> tuple[tuple, dict]:
         hidden, rest = (args[0], args[1:]) if args else (kwargs.pop("hidden_states"), ())
-        edited, back = edit(hidden)
-        undo.append(back)
-        return (edited, *rest), kwargs
+        edited = edit(hidden)
+        undo.append(edited.undo)
+        return (edited.hidden, *rest), {**kwargs, **edited.keywords}
 
     def after(_: torch.nn.Module, args: tuple, kwargs: dict, output: torch.Tensor) -> torch.Tensor:
         return undo.pop()(output)
@@ -150,12 +164,8 @@ def drop_padding(site: Site) -> TokenEdit:
     numbers = torch.arange(site.padded[0] * site.padded[1]).view(site.padded)
     keep = numbers[: site.grid[0], : site.grid[1]].flatten()
 
-    def edit(hidden: torch.Tensor) -> tuple[torch.Tensor, Undo]:
+    def edit(hidden: torch.Tensor) -> Edited:
         index = keep.to(hidden.device)
-
-        def back(output: torch.Tensor) -> torch.Tensor:
-            return hidden.index_copy(1, index, output)  # (B, padded N, C)
-
-        return hidden[:, index], back  # (B, N, C)
+        return Edited(hidden[:, index], lambda output: hidden.index_copy(1, index, output))  # (B, N, C), (B, padded N, C)
 
     return edit

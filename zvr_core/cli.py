@@ -58,9 +58,7 @@ def restore(
 def degrade(
     source: Source,
     output: Target,
-    recipe: Annotated[str, typer.Option("--with", help="steps in order, from: " + ", ".join(DEGRADATIONS))] = (
-        "blur=1.2,down=4,noise=5"
-    ),
+    recipe: Annotated[str, typer.Option("--with", help="steps in order, from: " + ", ".join(DEGRADATIONS))] = ("blur=1.2,down=4,noise=5"),
     seed: Seed = 0,
     overwrite: Overwrite = False,
 ) -> None:

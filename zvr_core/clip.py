@@ -135,9 +135,8 @@ def as_rate(fps: Rate) -> Fraction:
 
 def unit_rgb(picture: np.ndarray) -> torch.Tensor:
     """A picture (H, W) or (H, W, 3 or 4) as (3, H, W) float32 in [0, 1]: grey three times, alpha laid over black."""
-    largest = LARGEST[picture.dtype]
-    pixels = torch.from_numpy(picture.astype(np.float32)).reshape(*picture.shape[:2], -1).permute(2, 0, 1)  # (C, H, W)
-    pixels = (pixels / largest).clamp(0, 1)
+    planes = np.moveaxis(picture.reshape(*picture.shape[:2], -1), 2, 0).astype(np.float32, order="C")  # (C, H, W)
+    pixels = torch.from_numpy(planes).div_(LARGEST[picture.dtype]).clamp_(0, 1)
     if len(pixels) == 4:
         pixels = pixels[:3] * pixels[3:]
     return pixels.expand(3, -1, -1)  # (3, H, W)

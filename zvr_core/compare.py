@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import torch
 
+from zvr_core.clip import Clip
 from zvr_core.frames import Frames
 from zvr_core.methods.base import Method
 from zvr_core.methods.presets import per_frame
@@ -37,7 +38,9 @@ class Row:
     mark: str
     seconds: float  # a frame
 
-    HEADER = "| | PSNR dB | SSIM | E_warp ×10³ | sharpness | E_warp of blur alone, as sharp | s / frame |\n|---|---:|---:|---:|---:|---:|---:|"
+    HEADER = (
+        "| | PSNR dB | SSIM | E_warp ×10³ | sharpness | E_warp of blur alone, as sharp | s / frame |\n|---|---:|---:|---:|---:|---:|---:|"
+    )
 
     def __str__(self) -> str:
         control = "–" if self.control != self.control else f"{self.control:.2f}{' (' + self.mark + ')' if self.mark else ''}"
@@ -58,21 +61,19 @@ def quietly(run: Restoration, label: str) -> Restoration:
     return run.run()
 
 
-def restored(clip: Frames, model: Model, method: Method, steps: int, seed: int, watch: Watch = quietly) -> Restored:
+def restored(clip: Clip, model: Model, method: Method, steps: int, seed: int, watch: Watch = quietly) -> Restored:
     """A whole clip restored into memory: for clips that fit there."""
     began = time.perf_counter()
     frames = torch.cat(list(watch(Restoration(clip, model, method, steps=steps, seed=seed), method.name).frames()))
     return Restored(frames, (time.perf_counter() - began) / len(clip))
 
 
-def posterior_mean(clip: Frames, model: Model, seed: int) -> torch.Tensor:
+def posterior_mean(clip: Clip, model: Model, seed: int) -> torch.Tensor:
     """What the model expects, in one step from pure noise, (F, 3, H, W): as accurate as it gets, and blurred."""
     return restored(clip, model, per_frame(), 1, seed).frames
 
 
-def measure(
-    name: str, result: Restored, truth: Frames, motion: Sequence[Motion], sample: torch.Tensor, mean: torch.Tensor
-) -> Row:
+def measure(name: str, result: Restored, truth: Frames, motion: Sequence[Motion], sample: torch.Tensor, mean: torch.Tensor) -> Row:
     """The numbers of one result; `sample` and `mean` are the per-frame restoration and its posterior mean, for the control."""
     of_truth, of_result = float(sharpness(truth).mean()), float(sharpness(result.frames).mean())
     control = match_sharpness(sample, mean, of_result)

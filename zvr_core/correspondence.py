@@ -154,7 +154,7 @@ class CorrespondenceService(ABC):
 class Correspondence(CorrespondenceService):
     """Flows that `estimator` finds in `frames`, which have the size that flows shall have; at most `max_bytes` stay in memory."""
 
-    def __init__(self, frames: SizedFrames, estimator: FlowEstimator = DIS(), max_bytes: int = 1 << 28) -> None:  # noqa: B008
+    def __init__(self, frames: SizedFrames, estimator: FlowEstimator = DIS(), max_bytes: int = 1 << 28) -> None:
         super().__init__(len(frames), (frames.shape[-2], frames.shape[-1]), max_bytes)
         self.estimator = estimator
         # both directions of a pair, and the key frame of a window, need a frame again at once: it is decoded and enlarged once

@@ -155,7 +155,7 @@ def flow_places(flow: TokenFlowLike, frames: int, grid: tuple[int, int], device:
     """Where each token lies in the key frame, in cells, clamped to the grid: (F, N, 2) as y, x.  Raises ZvrError for another grid."""
     h, w = grid
     if flow.flow.shape != (frames, 2, h, w):
-        raise ZvrError(f"a flow of shape {tuple(flow.flow.shape)} given, {(frames, 2, h, w)} expected; ask the flow for this window and grid")
+        raise ZvrError(f"a flow of shape {tuple(flow.flow.shape)} given, {(frames, 2, h, w)} expected; ask for this window and grid")
     if not flow.flow.isfinite().all() or flow.error.isnan().any():
         raise ZvrError("the flow holds values that are not finite; check the frames it was estimated from")
     x, y = flow.flow.to(device).float().unbind(1)  # (F, h, w) each

@@ -95,9 +95,7 @@ class Restoration:
     def _pass(self, i: int, window: Window) -> None:
         """One window, one step: the method, on one screen."""
         t, alpha_bar = self.sampler.timesteps[i], self.sampler.alpha_bar[i]
-        context = Context(
-            i, self.steps, t, alpha_bar, window, self.model.valid_grid(self.size), self.model.cell, self.flow, self.memory
-        )
+        context = Context(i, self.steps, t, alpha_bar, window, self.model.valid_grid(self.size), self.model.cell, self.flow, self.memory)
         x_t = self._load(self.x_t, window) if i else self._draw("start", 0, window)  # (F, C, h, w)
         x_t = self.method.latent(x_t, context)
         condition = self._load(self.condition, window) if i else self._encode(window)
@@ -151,5 +149,3 @@ class Restoration:
             decoded = self.model.decode(self._load(self.x_t, window), self._load(self.condition, window), self.size)
             reference = upsample(self.clip[window.start : window.stop], self.model.scale)
             yield self.method.frames(decoded.cpu(), reference).clamp(0, 1)
-
-

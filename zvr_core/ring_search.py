@@ -19,7 +19,7 @@ from typing import ClassVar
 
 import torch
 
-from zvr_core.cosine import MAX_BYTES, KeySearch, chunk_bytes
+from zvr_core.cosine import MAX_BYTES, KeySearch, Weigh, chunk_bytes
 from zvr_core.errors import ZvrError
 from zvr_core.matching import Flow, Matches, found
 
@@ -52,34 +52,49 @@ class SpatialCosineMatcher:
 
 
 def check_radius(radius: float) -> None:
-    if not radius > 0:
-        raise ZvrError(f"radius {radius} given, a positive number of tokens expected; the published choice is max(1, grid width // 30)")
+    """Raises ZvrError where a radius makes no sense."""
+    if not 1 <= radius < math.inf:
+        raise ZvrError(f"radius {radius} given, 1 or more tokens expected; published: grid width // 30; for no prior use CosineMatcher")
 
 
 @torch.no_grad()
 def ring_search(search: KeySearch, expected: torch.Tensor, radius: float, max_bytes: int = MAX_BYTES) -> None:
     """Fills `search`; `expected` (F·N,) is the key token around which each row's prior is centred."""
-    (h, w), rows = search.grid, search.sources()
-    most = math.isqrt(h * w // 2)  # a window of half the key frame is no better than all of it
+    (h, w), channels, rows = search.grid, search.rows.shape[1], search.sources()
+    widest = math.isqrt(min(h * w // 2, max_bytes // (8 * channels)))  # a window of half the key frame is no better than all of it
     ring = 0
-    while len(rows) and (margin := math.ceil((ring + 1) * radius) - 1) * 2 + 4 <= most:
+    while len(rows) and (margin := math.ceil((ring + 1) * radius) - 1) * 2 + 4 <= widest:
         certain = search.certain()[rows]
         bound = math.exp(-(ring + 1)) * SLACK  # of everything outside this window
         # a row with a positive score knows how far it must look; one without tries what is cheap, then looks at everything
         cheap = ring == 0 or (2 * margin + 4) ** 2 <= h * w // 32
         due = rows[(certain > bound) | (certain <= 0) & cheap] if ring else rows
-        side = min(16, max(4, math.isqrt(32 * h * w // max(1, len(due)))))
-        search_windows(search, due, expected, Tiling(search.grid, side, margin), radius, max_bytes)
+        if len(due):
+            side = min(16, max(4, math.isqrt(32 * h * w // len(due))))
+            search_windows(search, due, expected, Tiling(search.grid, side, margin, radius), max_bytes)
         rows, ring = rows[search.certain()[rows] <= bound], ring + 1
     if len(rows):
-        weights = offset_weights((h, w), radius, search.device)
+        search.search_all(rows, everywhere(search.grid, expected, radius), max_bytes)
 
-        def weigh(scores: torch.Tensor, some: torch.Tensor) -> torch.Tensor:
-            y, x = expected[some] // w, expected[some] % w
-            lines = (h - 1 - y[:, None] + torch.arange(h, device=y.device)) * (2 * w - 1) + (w - 1 - x[:, None])  # (R, h)
-            return scores.mul_(weights.index_select(0, lines.flatten()).view_as(scores))  # (R, N)
 
-        search.search_all(rows, weigh, max_bytes)
+def everywhere(grid: tuple[int, int], expected: torch.Tensor, radius: float) -> Weigh:
+    """The prior over the whole key frame, made for some rows at a time from one small table of offsets."""
+    h, w = grid
+    lines = offset_weights((1 - h, h), (1 - w, w), radius, expected.device).flatten().unfold(0, w, 1)  # a view
+
+    def weigh(products: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+        y, x = expected[rows] // w, expected[rows] % w
+        first = (h - 1 - y) * (2 * w - 1) + (w - 1 - x)  # of the line that weighs grid row 0 as seen from (y, x)
+        line = first[:, None] + torch.arange(h, device=y.device) * (2 * w - 1)  # (R, h)
+        return products.mul_(lines.index_select(0, line.flatten()).view_as(products))  # (R, N)
+
+    return weigh
+
+
+def offset_weights(y: tuple[int, int], x: tuple[int, int], radius: float, device: torch.device) -> torch.Tensor:
+    """exp(-floor(d / R)) for all offsets of the ranges y and x; distances in float64, so that a ring's edge is where it should be."""
+    dy, dx = (torch.arange(*offsets, device=device, dtype=torch.float64) for offsets in (y, x))
+    return torch.exp(-torch.floor((dy[:, None] ** 2 + dx**2).sqrt() / radius)).float()
 
 
 @dataclass(frozen=True)
@@ -89,67 +104,56 @@ class Tiling:
     grid: tuple[int, int]
     side: int
     margin: int
+    radius: float
+
+    @property
+    def edge(self) -> int:
+        """The width of a window."""
+        return self.side + 2 * self.margin
 
     @property
     def tiles(self) -> tuple[int, int]:
         """Rows and columns of tiles."""
         return -(-self.grid[0] // self.side), -(-self.grid[1] // self.side)
 
-    def of_cells(self, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
-        """The tile of each cell, and its place inside the tile; both (N,)."""
-        y, x = (torch.arange(n, device=device) for n in self.grid)
-        tile = (y // self.side)[:, None] * self.tiles[1] + x // self.side
+    def of(self, cells: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """The tile of each cell (M,), and its place inside the tile."""
+        y, x = (torch.arange(n, device=cells.device) for n in self.grid)
+        tile = (y // self.side)[:, None] * self.tiles[1] + x // self.side  # (h, w)
         place = (y % self.side)[:, None] * self.side + x % self.side
-        return tile.flatten(), place.flatten()
+        return tile.flatten()[cells], place.flatten()[cells]
 
-    def windows(self, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
-        """The cells in each tile's window, and whether they are on the grid; both (tiles, W)."""
-        reach = torch.arange(-self.margin, self.side + self.margin, device=device)
-        y, x = (torch.arange(n, device=device)[:, None] * self.side + reach for n in self.tiles)
-        inside_y, inside_x = ((at >= 0) & (at < n) for at, n in zip((y, x), self.grid, strict=True))
+    def windows(self, tile: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """The cells in the windows of tiles (G,), and whether they are on the grid; both (G, W)."""
+        reach = torch.arange(-self.margin, self.side + self.margin, device=tile.device)
+        y, x = ((part * self.side)[:, None] + reach for part in (tile // self.tiles[1], tile % self.tiles[1]))  # (G, edge)
+        on_y, on_x = ((at >= 0) & (at < n) for at, n in zip((y, x), self.grid, strict=True))
         y, x = (at.clamp(0, n - 1) for at, n in zip((y, x), self.grid, strict=True))
-        cells = y[:, None, :, None] * self.grid[1] + x[None, :, None, :]  # (rows, columns, edge, edge)
-        inside = inside_y[:, None, :, None] & inside_x[None, :, None, :]
-        return cells.flatten(2).flatten(0, 1), inside.flatten(2).flatten(0, 1)
+        return (y[:, :, None] * self.grid[1] + x[:, None]).flatten(1), (on_y[:, :, None] & on_x[:, None]).flatten(1)
 
-    def weights(self, radius: float, device: torch.device) -> torch.Tensor:
-        """The prior from each place in the tile to each cell of its window: (side², W)."""
-        reach = torch.arange(-self.margin, self.side + self.margin, device=device)
-        apart = reach - torch.arange(self.side, device=device)[:, None]  # (side, edge)
-        return ring_weight(apart[:, None, :, None], apart[None, :, None, :], radius).flatten(2).flatten(0, 1)
+    def weights(self, device: torch.device) -> torch.Tensor:
+        """The prior from each place in a tile to each cell of its window: (side², W)."""
+        offsets = (1 - self.side - self.margin, self.side + self.margin)
+        seen = offset_weights(offsets, offsets, self.radius, device).unfold(0, self.edge, 1).unfold(1, self.edge, 1)
+        return seen.flip(0, 1).flatten(2).flatten(0, 1)  # from the last place on: the first sees the largest offsets
 
 
-def ring_weight(dy: torch.Tensor, dx: torch.Tensor, radius: float) -> torch.Tensor:
-    """exp(-floor(d / R)), float32; the distance in float64, so that a ring's edge is where it should be."""
-    return torch.exp(-torch.floor((dy.double() ** 2 + dx.double() ** 2).sqrt() / radius)).float()
-
-
-def offset_weights(grid: tuple[int, int], radius: float, device: torch.device) -> torch.Tensor:
-    """A view (lines, w) of a small table of offsets: line (h-1-y+i)·(2w-1) + (w-1-x) weighs grid row i as seen from cell (y, x)."""
-    h, w = grid
-    dy, dx = torch.arange(1 - h, h, device=device), torch.arange(1 - w, w, device=device)
-    return ring_weight(dy[:, None], dx, radius).flatten().unfold(0, w, 1)
-
-
-def search_windows(
-    search: KeySearch, rows: torch.Tensor, expected: torch.Tensor, tiling: Tiling, radius: float, max_bytes: int
-) -> None:
+def search_windows(search: KeySearch, rows: torch.Tensor, expected: torch.Tensor, tiling: Tiling, max_bytes: int) -> None:
     """Compares each row with the window of the tile it is expected in."""
-    tile_of, place_of = tiling.of_cells(search.device)
-    at = expected[rows]
-    members, tile = grouped(tile_of[at], tiling.tiles[0] * tiling.tiles[1])  # (G, P), (G,)
-    cells, inside = tiling.windows(search.device)
-    scale = search.inverse[search.key_rows][cells] * inside  # (tiles, W): nothing outside the grid has a positive score
-    weights, place = tiling.weights(radius, search.device), place_of[at]
-    size, width, channels = members.shape[1], cells.shape[1], search.rows.shape[1]
-    key = search.rows[search.key_rows]
+    tile, place = tiling.of(expected[rows])
+    members, tile_of = grouped(tile, tiling.tiles[0] * tiling.tiles[1])  # (G, P), (G,)
+    weights, key, scale = tiling.weights(search.device), search.rows[search.key_rows], search.inverse[search.key_rows]
+    size, width, channels = members.shape[1], tiling.edge**2, key.shape[1]
     per_group = 4 * (channels * (size + width) + (4 if search.measure else 2) * size * width)
-    for m, t in zip(*(part.split(max(1, chunk_bytes(search.device, max_bytes) // per_group)) for part in (members, tile)), strict=True):
-        left = search.rows.index_select(0, rows[m].flatten()).float().view(len(m), size, channels)
-        right = key.index_select(0, cells[t].flatten()).float().view(len(m), width, channels)
+    step = max(1, chunk_bytes(search.device, max_bytes) // per_group)
+    for some, tiles in zip(members.split(step), tile_of.split(step), strict=True):
+        cells, inside = tiling.windows(tiles)  # (G, W)
+        left = search.rows.index_select(0, rows[some].flatten()).float().view(-1, size, channels)
+        right = key.index_select(0, cells.flatten()).float().view(-1, width, channels)
         products = torch.bmm(left, right.transpose(1, 2))  # (G, P, W)
-        products.mul_(scale[t][:, None]).mul_(weights.index_select(0, place[m].flatten()).view_as(products))
-        search.record(rows[m], cells[t], products)
+        products.mul_((scale[cells] * inside)[:, None])  # nothing outside the grid has a positive score
+        products.mul_(weights.index_select(0, place[some].flatten()).view_as(products))
+        search.record(rows[some], cells, products)
 
 
 def grouped(tile: torch.Tensor, tiles: int) -> tuple[torch.Tensor, torch.Tensor]:

@@ -18,8 +18,13 @@ from zvr_core.models.base import Prediction
 class PreparedSampler(Protocol):
     """A sampler bound to a noise schedule and a number of steps."""
 
-    timesteps: tuple[int, ...]
-    alpha_bar: tuple[float, ...]
+    @property
+    def timesteps(self) -> tuple[int, ...]:
+        """The network's time at each step."""
+
+    @property
+    def alpha_bar(self) -> tuple[float, ...]:
+        """The share of signal variance ᾱ in x_t at each step."""
 
     def draws(self, i: int) -> bool:
         """Whether step i needs noise."""

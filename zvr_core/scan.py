@@ -118,10 +118,10 @@ def decode_all(container: InputContainer, stream: VideoStream, tally: Tally) -> 
 
 
 def expected_count(container: InputContainer, stream: VideoStream, tally: Tally, unit: Fraction, fps: Fraction) -> int:
-    """How many frames there must be by what the file says, where that can be believed, and by what was found."""
+    """How many frames there must be: what the file says where that can be believed, else what was found."""
     decoded = len(tally.stamps)
-    if "mov" in container.format.name:  # MP4 lists every packet, so missing ones are missing frames; other counts are guesses
-        return decoded + max(stream.frames - len(tally.packets), 0)
+    if "mov" in container.format.name:  # MP4 lists every packet, so missing packets are missing frames; other counts are guesses
+        return stream.frames if len(tally.packets) < stream.frames else decoded
     stated = re.fullmatch(r"(\d+):(\d+):(\d+(?:\.\d+)?)", stream.metadata.get("DURATION", ""))
     if stated and "matroska" in container.format.name:
         hours, minutes, seconds = map(Fraction, stated.groups())
@@ -131,14 +131,16 @@ def expected_count(container: InputContainer, stream: VideoStream, tally: Tally,
 
 
 def frame_rate(stream: VideoStream, stamps: tuple[int, ...], unit: Fraction) -> Fraction:
-    """Frames a second: what the file states, or a whole number, if it fits the time stamps within a frame; else their mean."""
-    stated = stream.average_rate or stream.guessed_rate
-    rate = Fraction(stated.numerator, stated.denominator) if stated else Fraction(0)
+    """Frames a second: what the file states if the time stamps agree within a frame, else their mean, rounded if they allow it."""
+    said = stream.average_rate or stream.guessed_rate
+    stated = Fraction(said.numerator, said.denominator) if said else Fraction(0)
     if len(stamps) < 2:
-        return rate or USUAL
+        return stated or USUAL
     seconds, steps = (stamps[-1] - stamps[0]) * unit, len(stamps) - 1
-    mean = (steps / seconds).limit_denominator(1001)
-    return next((likely for likely in (rate, Fraction(round(mean))) if abs(seconds * likely - steps) <= 1), mean)
+    if abs(seconds * stated - steps) <= 1:
+        return stated
+    mean, whole = steps / seconds, Fraction(max(round(steps / seconds), 1))
+    return whole if abs(seconds - steps / whole) <= unit else max(mean.limit_denominator(1001), Fraction(1, 1001))
 
 
 def quarter_turns(frame: av.VideoFrame) -> int:

@@ -10,6 +10,10 @@ from pathlib import Path
 from typing import Protocol
 
 import av
+from av.audio.stream import AudioStream
+from av.container import InputContainer, OutputContainer
+
+from zvr_core.errors import ZvrError
 
 
 @dataclass(frozen=True)
@@ -51,13 +55,12 @@ def lost(sound: Sound, holder: str) -> Mute:
 
 
 class Copy:
-    """Packets of the first audio stream of `source`, muxed into `output` as they are, moved so that `start` becomes second 0."""
+    """The first audio stream of `source`, muxed into `stream` of `output` packet by packet, so that `sound.start` becomes second 0."""
 
-    def __init__(self, source: av.container.InputContainer, start: Fraction, output: av.container.OutputContainer):
-        stream = source.streams.audio[0]
-        self.output, self.stream = output, output.add_stream_from_template(stream)
-        self.codec, self.tracks, self.copied = stream.codec_context.codec.canonical_name, len(source.streams.audio), 0
-        self.packets = moved(source.demux(stream), start + first_second(source))
+    def __init__(self, source: InputContainer, sound: Sound, output: OutputContainer, stream: AudioStream):
+        self.output, self.stream, self.copied = output, stream, 0
+        self.codec, self.tracks = codec_name(source), len(source.streams.audio)
+        self.packets = moved(source.demux(source.streams.audio[0]), sound, first_second(source))
         self.waiting = next(self.packets, None)
 
     def copy_until(self, seconds: Fraction) -> None:
@@ -76,34 +79,52 @@ class Copy:
         return f"copied ({self.codec})" + (f", the first of {self.tracks} tracks" if self.tracks > 1 else "")
 
 
-def moved(packets: Iterator[av.Packet], start: Fraction) -> Iterator[tuple[Fraction, av.Packet]]:
-    """Packets that are not over at second `start`, with the second at which they begin counted from there."""
-    for packet in packets:
-        if packet.pts is not None and packet.dts is not None:
-            offset = round(start / packet.time_base)
-            packet.pts, packet.dts = packet.pts - offset, packet.dts - offset
-            if packet.pts + (packet.duration or 0) >= 0:
-                yield packet.pts * Fraction(packet.time_base), packet
+def moved(packets: Iterator[av.Packet], sound: Sound, begins: Fraction) -> Iterator[tuple[Fraction, av.Packet]]:
+    """The packets of a file that begins at second `begins`, from `sound.start` on, each with its second counted from there."""
+    with reading(sound):
+        for packet in packets:
+            if packet.pts is not None and packet.dts is not None:
+                offset = round((begins + sound.start) / packet.time_base)
+                packet.pts, packet.dts = packet.pts - offset, packet.dts - offset
+                if packet.pts + (packet.duration or 0) >= 0:
+                    yield packet.pts * Fraction(packet.time_base), packet
 
 
-def first_second(container: av.container.InputContainer) -> Fraction:
+@contextmanager
+def reading(sound: Sound) -> Iterator[None]:
+    """Turns what FFmpeg says about a source of sound into one ZvrError."""
+    try:
+        yield
+    except (av.FFmpegError, OSError) as error:
+        raise ZvrError(f"the sound of {sound.path} cannot be read ({error.strerror}); write without sound or repair the file") from error
+
+
+def first_second(container: InputContainer) -> Fraction:
     """The time stamp at which a file begins, in seconds (transport streams and cuts do not begin at 0)."""
     return Fraction(container.start_time or 0, av.time_base)
 
 
 @contextmanager
-def copied(sound: Sound, output: av.container.OutputContainer) -> Iterator[Track]:
+def copied(sound: Sound, output: OutputContainer) -> Iterator[Track]:
     """The track that carries `sound` into `output`, or a mute one that says why it cannot."""
     if not sound:
         yield Mute("none in the source")
         return
-    with av.open(str(sound.path)) as source:
+    with reading(sound):
+        source = av.open(f"file:{sound.path}")
+    with source:
         if not source.streams.audio:
             yield Mute("none in the source")
             return
         try:
-            track: Track = Copy(source, sound.start, output)
+            stream = output.add_stream_from_template(source.streams.audio[0])
         except ValueError:  # PyAV's answer to a codec that the container does not take
-            codec = source.streams.audio[0].codec_context.codec.canonical_name
-            track = Mute(f"lost: {'MP4 does not take ' + codec + ', .mkv may' if output.format.name == 'mp4' else 'MKV does not take ' + codec}")
-        yield track
+            taker = "MP4 does not take {}, .mkv may" if output.format.name == "mp4" else "MKV does not take {}"
+            yield Mute(f"lost: {taker.format(codec_name(source))}")
+        else:
+            yield Copy(source, sound, output, stream)
+
+
+def codec_name(source: InputContainer) -> str:
+    """What the first sound of a file is coded as."""
+    return source.streams.audio[0].codec_context.codec.canonical_name

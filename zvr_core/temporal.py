@@ -32,7 +32,7 @@ class Motion:
 
 
 def motions(source: Frames, estimator: FlowEstimator = DEFAULT_FLOW) -> Iterator[Motion]:
-    """The motion between consecutive frames of `source`, one at a time: the ground truth, or else `Upsampled` input.
+    """The motion between consecutive frames of `source`, one at a time: the ground truth, or else the input, `correspondence.Upsampled`.
 
     Both flows come from `estimator` (DIS medium by default) at the size of `source`. Visible is what passes the squared
     forward-backward test with 0.01 and 0.5 px² (Sundaram et al. 2010, section 4). Keep the motions of a clip in a list to measure
@@ -41,20 +41,6 @@ def motions(source: Frames, estimator: FlowEstimator = DEFAULT_FLOW) -> Iterator
     for a, b in runs(source, 2, "motion"):
         there, back = estimator(a, b), estimator(b, a)
         yield Motion(there, ~occluded_squared(back, there))
-
-
-@dataclass(frozen=True, eq=False)
-class Upsampled:
-    """The input at output size (H, W), bicubic, frame by frame: what motion is measured on when there is no ground truth."""
-
-    clip: Frames
-    size: tuple[int, int]
-
-    def __len__(self) -> int:
-        return len(self.clip)
-
-    def __getitem__(self, part: slice) -> torch.Tensor:
-        return F.interpolate(self.clip[part], size=self.size, mode="bicubic").clamp(0, 1)  # (n, 3, H, W)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -57,7 +58,7 @@ def plan_windows(count: int, size: int, cuts: Sequence[int] = ()) -> tuple[Windo
     """
     windows: list[Window] = []
     edges = [0, *sorted(cut for cut in set(cuts) if 0 < cut < count), count]
-    for first, last in zip(edges[:-1], edges[1:], strict=True):
+    for first, last in itertools.pairwise(edges):
         start, previous_key = first, -1
         for length in window_lengths(last - first, size):
             windows.append(Window(start, start + length, start + length // 2, previous_key))

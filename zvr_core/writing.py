@@ -46,7 +46,7 @@ def write_clip(
 ) -> Written:
     """Write frames as they come: tensors (n, 3, H, W) or (3, H, W) in [0, 1], or a whole `Clip`; rounded to 8 bits.
 
-    The suffix decides: .mp4 (H.264, near lossless; 4:4:4 for odd sizes, which 4:2:0 cannot hold), .mkv (FFV1, lossless), .gif, .png or
+    The suffix decides: .mp4 (H.264 of high quality; 4:4:4 for odd sizes, which 4:2:0 cannot hold), .mkv (FFV1, lossless), .gif, .png or
     .jpg (one frame), none or a final "/" (a folder of 00000.png …). The sound of `audio_from` is copied, not encoded again, and ends
     with the frames. Raises ZvrError for a target that exists (without `overwrite`) or cannot be written, for no frames, and for frames
     whose size changes or whose values are not numbers.
@@ -123,8 +123,10 @@ def check_target(target: Path, kind: str, overwrite: bool) -> None:
                 raise ZvrError(f"{target} holds more than frames ({sorted(others)[0]}) and will not be replaced; choose another folder")
             if overwrite or not any(target.iterdir()):
                 return
+        if kind == "" and not target.is_dir():
+            raise ZvrError(f"{target} is a file, but without a suffix the output is a folder; choose another name")
         if kind == "" or not overwrite:
-            raise ZvrError(f"{target} exists{' and is a file' if target.is_file() else ''}; choose another output, or ask to overwrite it")
+            raise ZvrError(f"{target} exists; choose another output, or ask to overwrite it")
 
 
 @contextmanager

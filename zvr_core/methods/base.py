@@ -118,7 +118,8 @@ class Method:
     plugins: tuple[PlugIn, ...] = ()
 
     def __post_init__(self) -> None:
-        self._planner, self._noise  # noqa: B018  # two owners are refused when the method is made, not when it runs
+        owner(self.plugins, "plan", Windows())  # two owners are refused when the method is made, not when it runs
+        owner(self.plugins, "noise", IndependentNoise())
 
     @property
     def _planner(self) -> PlugIn:
@@ -155,7 +156,7 @@ class Method:
             if len(found) > 1:
                 names = " and ".join(type(p).__name__ for p, _ in found)
                 raise ZvrError(f"{names} both edit the tokens of {site.name}; one owner a site expected; give them different stages")
-            edits |= {site.path: edit for _, edit in found}
+            edits.update((site.path, edit) for _, edit in found)
         return edits
 
     def padded_sites(self, sites: Sequence[Site]) -> Sequence[Site]:

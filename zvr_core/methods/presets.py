@@ -32,14 +32,15 @@ def diffir2vr(
     period, cosine in between; `max_cell`: output pixels per token of the coarsest merged grid; `radius` of the spatial prior
     in output pixels.  Defaults are the published ones (README commands), the radius aside, which replaces W // 30.
     """
-    ratio = CosineAnnealing(*merge_ratio, Period(*merge_period))
+    period = Period(*merge_period)
+    ratio = CosineAnnealing(*merge_ratio, period)
     return Method(
         "diffir2vr",
         (
             Windows(window),
             LatentWarping(Period(*warp_period)),
-            FlowMerging(ratio=ratio, max_cell=max_cell),
-            CosineMerging(ratio=ratio, max_cell=max_cell, radius=radius),
+            FlowMerging(ratio=ratio, period=period, max_cell=max_cell),
+            CosineMerging(ratio=ratio, period=period, max_cell=max_cell, radius=radius),
             PaddingRemoval(),
             WaveletColourFix(),
         ),

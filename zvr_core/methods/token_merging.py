@@ -9,45 +9,54 @@ from dataclasses import dataclass
 
 import torch
 
-from zvr_core.attention import Site, TokenEdit, Undo
+from zvr_core.attention import Edited, Site, TokenEdit
+from zvr_core.correspondence import TokenFlow
 from zvr_core.errors import ZvrError
 from zvr_core.matching import FlowMatcher, Matcher
-from zvr_core.merging import merge
+from zvr_core.merging import Joint, KeyAndOwn, Mode, Rank, merge
 from zvr_core.methods.base import Context, PlugIn
 from zvr_core.ring_search import SpatialCosineMatcher
-from zvr_core.schedule import CosineAnnealing, Schedule
+from zvr_core.schedule import CosineAnnealing, Period, Schedule
 
 
 @dataclass(frozen=True)
 class TokenMerging(PlugIn):
     """Joins the frames of a window to one token sequence at each site of `stages`, and merges a share of matched tokens.
 
-    `max_cell` is the coarsest grid that is merged, in output pixels per token (published: 16, the two finest grids).
+    `ratio` and `period`: how many and when; `max_cell`: the coarsest grid that is merged, in output pixels per token (published:
+    16, the two finest grids); `mode`, `rank`, `attend`: see `merging.merge`.
     """
 
     stages: tuple[str, ...] = ("down", "mid", "up")
     matcher: Matcher = FlowMatcher()
     ratio: Schedule = CosineAnnealing()
+    period: Period = Period()
     max_cell: int = 16
+    mode: Mode = "replace"
+    rank: Rank = "window"
+    attend: Joint | KeyAndOwn = Joint()
 
     def matcher_at(self, site: Site) -> Matcher:
         """The matcher for one site's grid."""
         return self.matcher
 
     def tokens(self, site: Site, context: Context) -> TokenEdit | None:
-        if site.stage not in self.stages or site.cell > self.max_cell or len(context.window) == 1:
+        window = context.window
+        if site.stage not in self.stages or site.cell > self.max_cell or len(window) == 1:
+            return None
+        if not self.period.contains(context.step, context.steps):
             return None
         ratio, matcher = self.ratio(context.step, context.steps), self.matcher_at(site)
-        window = context.window
 
-        def flow():
+        def flow() -> TokenFlow:
             return context.flow.to_key(window.frames, window.key, site.grid, site.cell)
 
-        def edit(hidden: torch.Tensor) -> tuple[torch.Tensor, Undo]:
+        def edit(hidden: torch.Tensor) -> Edited:
             tokens = hidden.unflatten(0, (-1, len(window)))  # (S, F, N, C)
             matches = [matcher.match(stream, site.grid, window.key_index, flow) for stream in tokens]
-            merged = merge(tokens, matches, ratio)
-            return merged.sequence, lambda output: merged.unmerge(output).flatten(0, 1)  # (S·F, N, C)
+            merged = merge(tokens, matches, ratio, self.mode, self.rank, self.attend)
+            elsewhere = {} if merged.context is merged.queries else {"encoder_hidden_states": merged.context}
+            return Edited(merged.queries, lambda output: merged.unmerge(output).flatten(0, 1), elsewhere)  # (S·F, N, C)
 
         return edit
 

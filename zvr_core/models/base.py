@@ -52,11 +52,20 @@ class Model(Protocol):
     """A base model that restores single images.  Sizes are (H, W) of the degraded input."""
 
     name: str
-    scale: int  # output pixels per input pixel
-    cell: int  # output pixels per latent cell
-    scheduler: DDIMScheduler
     network: torch.nn.Module
-    device: torch.device
+    scheduler: DDIMScheduler
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network is."""
+
+    @property
+    def scale(self) -> int:
+        """Output pixels per input pixel."""
+
+    @property
+    def cell(self) -> int:
+        """Output pixels per latent cell."""
 
     def latent_shape(self, size: tuple[int, int]) -> tuple[int, int, int]:
         """(C, h, w) of one frame's latent, padding included."""

@@ -17,7 +17,9 @@ def load_unet(folder: Path, device: torch.device, dtype: torch.dtype) -> UNet2DC
     try:
         unet = UNet2DConditionModel.from_pretrained(folder / "unet", torch_dtype=dtype, local_files_only=True)
     except (OSError, ValueError, RuntimeError) as error:
-        raise ZvrError(f"cannot load {folder / 'unet'}: {str(error).splitlines()[0]}; expected config.json and safetensors weights") from error
+        raise ZvrError(
+            f"cannot load {folder / 'unet'}: {str(error).splitlines()[0]}; expected config.json and safetensors weights"
+        ) from error
     return unet.to(device, memory_format=torch.channels_last).eval().requires_grad_(False)
 
 

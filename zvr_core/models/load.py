@@ -15,6 +15,7 @@ from zvr_core.catalogue import MODELS
 from zvr_core.errors import ZvrError, unknown
 from zvr_core.models.base import Model
 
+
 def load_model(name: str | Path = "embedded", *, device: str = "cpu", dtype: str = "float32") -> Model:
     """Loads a base model onto a device; weights are computed in `dtype` ("float32", "bfloat16", "float16").
 

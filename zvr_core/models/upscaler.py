@@ -25,8 +25,13 @@ from zvr_core.models.base import Draw, Prediction
 class Codec(Protocol):
     """Latents to frames."""
 
-    factor: int
-    channels: int
+    @property
+    def factor(self) -> int:
+        """Output pixels per latent cell."""
+
+    @property
+    def channels(self) -> int:
+        """Of a latent."""
 
     def decode(self, latents: torch.Tensor, lq: torch.Tensor) -> torch.Tensor:
         """Frames (F, 3, factor·h, factor·w) from latents (F, C, h, w) and the input (F, 3, h, w) in [0, 1]."""
@@ -55,7 +60,9 @@ class LearnedCodec:
 class Augmentation(Protocol):
     """What is done to the input before the network sees it."""
 
-    labels: tuple[int, ...]
+    @property
+    def labels(self) -> tuple[int, ...]:
+        """The class label that tells the network about it, if it takes one."""
 
     def apply(self, lq: torch.Tensor, draw: Draw) -> torch.Tensor:
         """The input (F, 3, h, w) in [-1, 1] as the network gets it."""
