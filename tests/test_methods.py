@@ -10,7 +10,8 @@ from zvr_core.merging import KeyAndOwn
 from zvr_core.methods.base import Context, Memory, Method, Windows
 from zvr_core.methods.latent_warping import LatentWarping
 from zvr_core.methods.presets import BUILDERS, diffir2vr, load_method
-from zvr_core.methods.token_merging import CosineMerging, FlowMerging, TokenMerging
+from zvr_core.methods.token_merging import CosineMerging, FlowMerging, OutputRadius, TokenMerging
+from zvr_core.noise import NoiseSource
 from zvr_core.schedule import Period
 from zvr_core.windows import Window
 
@@ -55,7 +56,7 @@ def test_the_published_defaults():
     assert (flow.stages, cosine.stages) == (("down",), ("up",))
     assert flow.ratio(0, 50) == pytest.approx(0.6)
     assert flow.ratio(49, 50) < 0.02
-    assert (flow.max_cell, cosine.max_cell, cosine.radius) == (16, 16, 32.0)
+    assert (flow.max_cell, cosine.max_cell, cosine.radius) == (16, 16, OutputRadius(32.0))
 
 
 def test_methods_are_values():
@@ -159,7 +160,7 @@ def test_two_guidance_rows_are_matched_one_by_one():
 
 
 def test_the_radius_is_given_in_output_pixels_and_never_below_two_tokens():
-    merging = CosineMerging(radius=32)
+    merging = CosineMerging(radius=OutputRadius(32))
     assert merging.matcher_at(site(cell=8)) != merging.matcher_at(site(cell=16))
     assert merging.matcher_at(site(cell=16)) == merging.matcher_at(site(cell=64))
 
@@ -167,7 +168,7 @@ def test_the_radius_is_given_in_output_pixels_and_never_below_two_tokens():
 @pytest.mark.parametrize("radius", [0, -3, float("nan")])
 def test_an_impossible_radius_is_refused(radius):
     with pytest.raises(ZvrError, match="positive number of output pixels"):
-        CosineMerging(radius=radius)
+        OutputRadius(radius)
 
 
 def test_on_the_bundled_pan_the_default_cosine_matches_are_not_the_identity(embedded):
@@ -209,3 +210,30 @@ def test_merging_keeps_to_its_period():
     plugin = FlowMerging(period=Period(0.5, 1.0))
     assert plugin.tokens(site(), context(Window(0, 3, 1), step=9)) is None
     assert plugin.tokens(site(), context(Window(0, 3, 1), step=10)) is not None
+
+
+def test_parity_switches_the_published_readings_on():
+    """Spec section 2: truncated targets, R = W // 30, no warp in short runs, noise by the place in the window."""
+    method = diffir2vr(parity=True)
+    flow, cosine = (next(p for p in method.plugins if type(p) is kind) for kind in (FlowMerging, CosineMerging))
+    assert flow.matcher.rounding == "truncate"
+    assert [cosine.radius.tokens(site(grid=(4, w))) for w in (20, 60, 113, 240)] == [1, 2, 3, 8]
+    x0 = torch.randn(2, 2, 6, 8)
+    assert method.x0(x0, context(Window(0, 2, 1), steps=9)) is x0
+    assert method.x0(x0, context(Window(0, 2, 1), steps=50)) is not x0
+    first, second = (method.noise(NoiseSource(0), "start", 0, Window(a, a + 3, a + 1), (4,)) for a in (0, 3))
+    assert torch.equal(first, second)
+
+
+def test_parity_counts_partial_tokens_as_padding(embedded):
+    (half, *_), size = diffir2vr(parity=True).sites(embedded.sites((5, 9)), (20, 36)), embedded.sites((5, 9))[0]
+    assert (half.grid, size.grid) == ((2, 4), (3, 5))
+
+
+def test_parity_runs_at_any_size(embedded):
+    from zvr_core.restore import Restoration
+
+    for height, width in ((1, 1), (5, 9), (16, 7)):
+        frames = torch.rand(1, 3, height, width).expand(3, -1, -1, -1).clone()
+        run = Restoration(load_clip(frames), embedded, diffir2vr(parity=True), steps=2).run()
+        assert torch.cat(list(run.frames())).shape == (3, 3, 4 * height, 4 * width)

@@ -5,64 +5,76 @@ Torch loads inside the commands, after the checks that need none: `zvr --help` a
 
 from __future__ import annotations
 
+import signal
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Any, NoReturn
 
 import click
-import typer
 
 from zvr_core.catalogue import DEGRADATIONS, METHODS, MODELS, SAMPLERS
 from zvr_core.errors import ZvrError, unknown
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None, help=__doc__.splitlines()[0] if __doc__ else "")
+source_argument = click.argument("source", type=click.Path(path_type=Path))
+output_option = click.option(
+    "-o", "--output", type=click.Path(path_type=Path), required=True, help=".mp4, .mkv (lossless), .gif, .png, or a folder for PNG frames"
+)
+seed_option = click.option("--seed", default=0, show_default=True, help="of all random draws")
+steps_option = click.option("--steps", default=20, show_default=True, help="network passes a frame")
+overwrite_option = click.option("--overwrite", is_flag=True, help="replace what is there")
 
-Source = Annotated[Path, typer.Argument(help="video file, GIF, folder of frames, or one image")]
-Target = Annotated[Path, typer.Option("-o", "--output", help=".mp4, .mkv (lossless), .gif, .png for one frame, or a folder for PNG frames")]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="replace what is there")]
-Seed = Annotated[int, typer.Option(help="of all random draws")]
+
+@click.group(context_settings={"max_content_width": 110, "help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="zvr")
+def app() -> None:
+    """Restore video with image diffusion models, and look inside."""
 
 
 @app.command()
-def restore(
-    source: Source,
-    output: Target,
-    model: Annotated[str, typer.Option(help="a name from `zvr models`, a local folder in diffusers' layout, or a Hub id")] = "embedded",
-    method: Annotated[str, typer.Option(help="a name from `zvr methods`")] = "diffir2vr",
-    steps: Annotated[int, typer.Option(help="network passes a frame")] = 20,
-    sampler: Annotated[str, typer.Option(help=", ".join(SAMPLERS))] = "ddim",
-    window: Annotated[int, typer.Option(help="frames that share attention in one pass")] = 10,
-    frames: Annotated[str, typer.Option(help="part of the clip, as START:STOP")] = ":",
-    seed: Seed = 0,
-    device: Annotated[str, typer.Option(help="cpu, cuda, mps")] = "cpu",
-    dtype: Annotated[str, typer.Option(help="of the network: float32, bfloat16, float16")] = "float32",
-    max_memory: Annotated[int, typer.Option(help="MiB of latents and flows kept in memory; the rest goes to temporary files")] = 1024,
-    overwrite: Overwrite = False,
-) -> None:
-    """Restore a clip: exactly ×4 in size, the same frames, rate and sound."""
+@source_argument
+@output_option
+@click.option("--model", default="embedded", show_default=True, help="a name from `zvr models`, a diffusers folder, or a Hub id")
+@click.option("--method", default="diffir2vr", show_default=True, help="a name from `zvr methods`")
+@steps_option
+@click.option("--sampler", default="ddim", show_default=True, help=", ".join(SAMPLERS))
+@click.option("--window", default=10, show_default=True, help="frames that share attention in one pass")
+@click.option("--frames", default=":", show_default=True, help="part of the clip, as START:STOP")
+@seed_option
+@click.option("--device", default="cpu", show_default=True, help="cpu, cuda, mps")
+@click.option("--dtype", default="float32", show_default=True, help="of the network: float32, bfloat16, float16")
+@click.option("--max-memory", default=1024, show_default=True, help="MiB of latents and flows in memory; the rest goes to temporary files")
+@overwrite_option
+def restore(source: Path, output: Path, model: str, method: str, sampler: str, frames: str, max_memory: int, **settings: Any) -> None:
+    """Restore a clip: exactly ×4 in size, with the same frames, rate and sound.
+
+    SOURCE is a video file, a GIF, a folder of frames, or one image.
+    """
     check_name("method", method, METHODS)
     check_name("sampler", sampler, SAMPLERS)
-    if "/" not in model:
-        check_name("model", model, MODELS, also_folder=True)
-    check_paths(source, output, overwrite)
+    if "/" not in model and not Path(model).is_dir():
+        check_name("model", model, MODELS)
+    check_paths(source, output, settings["overwrite"])
     start, stop = parse_range(frames)
     from zvr_core.jobs import restore_file
 
     restore_file(
-        source, output, model=model, method=method, steps=steps, sampler=sampler, window=window, start=start, stop=stop, seed=seed,
-        device=device, dtype=dtype, max_bytes=max_memory << 20, overwrite=overwrite,
-    )  # fmt: skip
+        source, output, model=model, method=method, sampler=sampler, start=start, stop=stop, max_bytes=max_memory << 20, **settings
+    )
 
 
 @app.command()
-def degrade(
-    source: Source,
-    output: Target,
-    recipe: Annotated[str, typer.Option("--with", help="steps in order, from: " + ", ".join(DEGRADATIONS))] = ("blur=1.2,down=4,noise=5"),
-    seed: Seed = 0,
-    overwrite: Overwrite = False,
-) -> None:
-    """Degrade a clip in a known, seeded way; lossless by default (an output without suffix is a folder of PNG frames)."""
+@source_argument
+@output_option
+@click.option(
+    "--with", "recipe", default="blur=1.2,down=4,noise=5", show_default=True, help="steps in order, from: " + ", ".join(DEGRADATIONS)
+)
+@seed_option
+@overwrite_option
+def degrade(source: Path, output: Path, recipe: str, seed: int, overwrite: bool) -> None:
+    """Degrade a clip in a known, seeded way.
+
+    Blur is in pixels, noise in 8-bit levels.  An output without suffix is a folder of PNG frames: lossless, any size.
+    """
     for step in recipe.split(","):
         check_name("degradation", step.partition("=")[0].strip(), DEGRADATIONS)
     check_paths(source, output, overwrite)
@@ -84,12 +96,11 @@ def methods() -> None:
 
 
 @app.command()
-def demo(
-    output: Annotated[Path, typer.Option("-o", "--output", help="folder for what the demo writes")] = Path("runs/demo"),
-    clip: Annotated[str, typer.Option(help="a bundled clip with known truth")] = "pan",
-    steps: Annotated[int, typer.Option(help="network passes a frame")] = 20,
-    seed: Seed = 0,
-) -> None:
+@click.option("-o", "--output", type=click.Path(path_type=Path), default=Path("runs/demo"), show_default=True, help="a folder")
+@click.option("--clip", default="pan", show_default=True, help="a bundled clip with known truth")
+@steps_option
+@seed_option
+def demo(output: Path, clip: str, steps: int, seed: int) -> None:
     """Restore a bundled clip per frame and with DiffIR2VR's method, and compare them."""
     from zvr_core.demo import run_demo
 
@@ -100,12 +111,12 @@ def list_names(names: dict[str, str]) -> None:
     """One name and what it is, a line each."""
     width = max(map(len, names))
     for name, summary in names.items():
-        typer.echo(f"{name:{width}}  {summary}")
+        click.echo(f"{name:{width}}  {summary}")
 
 
-def check_name(kind: str, name: str, known: dict[str, str], also_folder: bool = False) -> None:
+def check_name(kind: str, name: str, known: dict[str, str]) -> None:
     """Raises for a name that does not exist, suggesting the nearest."""
-    if name not in known and not (also_folder and Path(name).is_dir()):
+    if name not in known:
         raise unknown(kind, name, known)
 
 
@@ -129,11 +140,18 @@ def parse_range(text: str) -> tuple[int | None, int | None]:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Runs the command line and exits: 0 done, 2 with one line on standard error, 130 after Ctrl-C."""
+    """Runs the command line and exits: 0 done, 2 with one line on standard error, 130 after Ctrl-C (or a polite kill)."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        sys.exit(app(args=arguments, prog_name="zvr", standalone_mode=False) or 0)
-    except (ZvrError, click.ClickException) as error:
-        fail(error.format_message() if isinstance(error, click.ClickException) else str(error))
+        app.main(args=arguments, prog_name="zvr", standalone_mode=False)
+        sys.exit(0)
+    except ZvrError as error:
+        fail(str(error))
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.ctx.get_help())
+        sys.exit(0)
+    except click.ClickException as error:
+        fail(error.format_message())
     except OSError as error:
         fail(f"{error.filename or 'input or output'}: {error.strerror or error}")
     except MemoryError:
@@ -143,7 +161,7 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(130)
 
 
-def fail(message: str) -> None:
+def fail(message: str) -> NoReturn:
     """One line on standard error, exit code 2."""
     print(f"zvr: {' '.join(message.split())}", file=sys.stderr)
     sys.exit(2)

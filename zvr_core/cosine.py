@@ -58,13 +58,18 @@ class KeySearch:
             near = around(cells[:, None], target[..., None], self.grid[1])  # (G, P, W)
             self.runner_up[rows] = products.masked_fill_(near, -torch.inf).amax(-1) * inverse
 
+    def multiply(self, left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
+        """The matrix product in float32, also under autocast."""
+        with torch.autocast(self.device.type, enabled=False):
+            return left @ right
+
     def search_all(self, rows: torch.Tensor, weigh: Weigh = unweighted, max_bytes: int = MAX_BYTES) -> None:
         """Compares `rows` (M,) with the whole key frame, a few rows at a time."""
         key = self.rows[self.key_rows].float() * self.inverse[self.key_rows, None]  # (N, C)
         cells = torch.arange(len(key), device=self.device)[None]
         per_row = 4 * (key.shape[1] + (4 if self.measure else 2) * len(key))
         for some in rows.split(max(1, 2 * chunk_bytes(self.device, max_bytes) // per_row)):
-            products = self.rows.index_select(0, some).float() @ key.T  # (R, N)
+            products = self.multiply(self.rows.index_select(0, some).float(), key.T)  # (R, N)
             self.record(some[None], cells, weigh(products, some)[None])
 
 
@@ -92,7 +97,8 @@ def inverse_norms(tokens: torch.Tensor) -> torch.Tensor:
 
 def around(cells: torch.Tensor, centre: torch.Tensor, width: int) -> torch.Tensor:
     """Whether `cells` lie in the 3 × 3 around `centre` on a grid of `width` (numbers of cells; they broadcast)."""
-    return ((cells // width - centre // width).abs() <= 1) & ((cells % width - centre % width).abs() <= 1)
+    y, x, centre_y, centre_x = (part.int() for part in (cells // width, cells % width, centre // width, centre % width))
+    return ((y - centre_y).abs() <= 1) & ((x - centre_x).abs() <= 1)
 
 
 def chunk_bytes(device: torch.device, max_bytes: int) -> int:

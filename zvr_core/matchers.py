@@ -157,11 +157,9 @@ def without(matches: Matches, refused: torch.Tensor, name: str) -> Matches:
 
 
 def place(values: torch.Tensor) -> torch.Tensor:
-    """Each value's place in ascending order, from 0 to 1, in the values' shape; equal values keep their order."""
-    order = values.flatten().argsort(stable=True)
-    places = torch.empty_like(order)
-    places[order] = torch.arange(len(order), device=order.device)
-    return (places / max(1, len(order) - 1)).view_as(values)
+    """Each value's place in ascending order, from 0 to 1, in the values' shape; equal values share the first of their places."""
+    flat = values.flatten()
+    return (torch.searchsorted(flat.sort().values, flat) / max(1, len(flat) - 1)).view_as(values)
 
 
 @torch.no_grad()

@@ -67,11 +67,10 @@ class Restoration:
         self.flow = flow or Correspondence(Upsampled(clip, model.scale), max_bytes=max_bytes // 2)
         self.cuts = scene_cuts(clip)
         self.windows = self.method.plan(len(clip), self.cuts)
-        self.sites = model.sites(self.size)
+        self.sites = self.method.sites(model.sites(self.size), (self.size[0] * model.scale, self.size[1] * model.scale))
         self.memory = Memory()
         self.x_t, self.condition = ArrayStore(max_bytes // 4), ArrayStore(max_bytes // 4)
         self.index = 0  # steps done
-        self.method.start(steps)
 
     @property
     def steps(self) -> int:

@@ -93,8 +93,8 @@ def everywhere(grid: tuple[int, int], expected: torch.Tensor, radius: float) -> 
 
 def offset_weights(y: tuple[int, int], x: tuple[int, int], radius: float, device: torch.device) -> torch.Tensor:
     """exp(-floor(d / R)) for all offsets of the ranges y and x; distances in float64, so that a ring's edge is where it should be."""
-    dy, dx = (torch.arange(*offsets, device=device, dtype=torch.float64) for offsets in (y, x))
-    return torch.exp(-torch.floor((dy[:, None] ** 2 + dx**2).sqrt() / radius)).float()
+    dy, dx = (torch.arange(*offsets, dtype=torch.float64) for offsets in (y, x))
+    return torch.exp(-torch.floor((dy[:, None] ** 2 + dx**2).sqrt() / radius)).float().to(device)
 
 
 @dataclass(frozen=True)
@@ -150,7 +150,7 @@ def search_windows(search: KeySearch, rows: torch.Tensor, expected: torch.Tensor
         cells, inside = tiling.windows(tiles)  # (G, W)
         left = search.rows.index_select(0, rows[some].flatten()).float().view(-1, size, channels)
         right = key.index_select(0, cells.flatten()).float().view(-1, width, channels)
-        products = torch.bmm(left, right.transpose(1, 2))  # (G, P, W)
+        products = search.multiply(left, right.transpose(1, 2))  # (G, P, W)
         products.mul_((scale[cells] * inside)[:, None])  # nothing outside the grid has a positive score
         products.mul_(weights.index_select(0, place[some].flatten()).view_as(products))
         search.record(rows[some], cells, products)

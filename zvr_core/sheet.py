@@ -63,7 +63,7 @@ def sheet(clips: Mapping[str, Frames], motion: list[Motion], t: int, zoom: int =
     frames = row({text: enlarged(clip[t : t + 1], zoom)[0] for text, clip in clips.items()})
     changes = row(
         {
-            f"flicker of {text}" if i else f"flicker of {text}: change beyond motion, ×4": enlarged(
+            f"flicker of {text}" if i else f"flicker of {text}: change beyond motion, times 4": enlarged(
                 flicker_map(clip, motion, t)[None], zoom
             )[0]
             for i, (text, clip) in enumerate(clips.items())

@@ -16,10 +16,12 @@ import math
 import time
 from pathlib import Path
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from diffusers import DDIMScheduler, UNet2DConditionModel
 from PIL import Image
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from tqdm import tqdm
 
@@ -35,9 +37,12 @@ KEPT = [(0, 1, 0), (0, 0, 1), (0, 0, 0), (0, 1, 1), (0, 2, 0), (0, 0, 2), (0, 1,
 
 
 def build_unet() -> UNet2DConditionModel:
-    """5.7 M parameters; self-attention at half and quarter of the latent grid, down and up; no middle block (it was ignored)."""
+    """5.7 M parameters; self-attention at half and quarter of the latent grid, down and up; no middle block (it was ignored).
+
+    The finest level is thin on purpose: with 64 channels there it did all the work, and the levels that attend none.
+    """
     return UNet2DConditionModel(
-        sample_size=64, in_channels=len(KEPT) + 3, out_channels=len(KEPT), block_out_channels=(64, 96, 160), layers_per_block=1,
+        sample_size=64, in_channels=len(KEPT) + 3, out_channels=len(KEPT), block_out_channels=(32, 112, 160), layers_per_block=1,
         down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
         up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"), mid_block_type=None,
         attention_head_dim=(1, 1, 2), cross_attention_dim=8, norm_num_groups=16, use_linear_projection=True,
@@ -52,14 +57,14 @@ def build_scheduler() -> DDIMScheduler:
 
 @torch.no_grad()
 def start_with_high_pass(unet: UNet2DConditionModel, lq: torch.Tensor) -> None:
-    """Makes 24 of the first layer's filters the high-pass 3×3 DCT filters of the input, each with unit response on `lq`.
+    """Makes 12 of the first layer's filters high-pass 3×3 DCT filters of the input, each with unit response on `lq`.
 
     What is missing in the input hides in its high frequencies, a hundred times weaker than the noise in x_t; with the usual
     start the first layer needs thousands of steps to amplify them.
     """
     colour, patch = dct_matrix(3).float(), dct_matrix(3).float()
-    frequencies = [(c, v, u) for c in range(3) for v in range(3) for u in range(3) if v + u > 0]
-    filters = torch.stack([torch.einsum("a,b,d->abd", colour[c], patch[v], patch[u]) for c, v, u in frequencies])  # (24, 3, 3, 3)
+    frequencies = [(c, v, u) for c in range(3) for v in range(3) for u in range(3) if v + u > 0 and (c == 0 or v + u == 1)]
+    filters = torch.stack([torch.einsum("a,b,d->abd", colour[c], patch[v], patch[u]) for c, v, u in frequencies])  # (12, 3, 3, 3)
     std = F.conv2d(lq * 2 - 1, filters).std((0, 2, 3))
     unet.conv_in.weight[: len(filters)] = 0
     unet.conv_in.weight[: len(filters), -3:] = (filters / std[:, None, None, None]).to(unet.device)
@@ -98,13 +103,13 @@ def load_photos(photos: Path, listing: Path, split: str) -> list[torch.Tensor]:
         if row_split != split:
             continue
         if digest(photos / name) != sha:
-            raise SystemExit(f"train: {photos / name} is not the file of the frozen list {listing.name}; restore it or freeze a new list with --list")
+            raise SystemExit(f"train: {photos / name} is not the file of the frozen list; restore it, or freeze a new list with --list")
         with Image.open(photos / name) as picture:
             full = picture.convert("RGB")
         small = full.resize((round(full.width * 0.6), round(full.height * 0.6)), Image.Resampling.LANCZOS)
         for image in (full, small):
             if min(image.size) >= max(CROPS) + 2 * MARGIN:
-                images.append(torch.frombuffer(bytearray(image.tobytes()), dtype=torch.uint8).view(image.height, image.width, 3).permute(2, 0, 1))
+                images.append(torch.from_numpy(np.array(image)).permute(2, 0, 1))  # (3, H, W)
     return images
 
 
@@ -180,12 +185,11 @@ def loss_of(unet: torch.nn.Module, codec: ResidualDCT, scheduler: DDIMScheduler,
 def save_checkpoint(out: Path, step: int, model: torch.nn.Module, ema: dict, optimizer: torch.optim.Optimizer) -> None:
     """Writes everything a resumed run needs, as safetensors, by rename: a cut never leaves half a file."""
     tensors = {f"model.{k}": v for k, v in model.state_dict().items()} | {f"ema.{k}": v for k, v in ema.items()}
-    for (name, _), state in zip(model.named_parameters(), optimizer.state.values()):
+    for (name, _), state in zip(model.named_parameters(), optimizer.state.values(), strict=True):
         tensors |= {f"mean.{name}": state["exp_avg"], f"square.{name}": state["exp_avg_sq"]}
     partial = out / "checkpoint.partial"
     save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, partial, metadata={"step": str(step)})
     partial.rename(out / "checkpoint.safetensors")
-    (out / "progress.json").write_text(json.dumps({"step": step}) + "\n")
 
 
 def load_checkpoint(out: Path, model: torch.nn.Module, ema: dict, optimizer: torch.optim.Optimizer) -> int:
@@ -193,13 +197,14 @@ def load_checkpoint(out: Path, model: torch.nn.Module, ema: dict, optimizer: tor
     if not (out / "checkpoint.safetensors").exists():
         return 0
     tensors = load_file(out / "checkpoint.safetensors")
-    step = json.loads((out / "progress.json").read_text())["step"]
+    with safe_open(out / "checkpoint.safetensors", framework="pt") as file:
+        step = int(file.metadata()["step"])
     model.load_state_dict({k[6:]: v for k, v in tensors.items() if k.startswith("model.")})
     for k in ema:
         ema[k].copy_(tensors[f"ema.{k}"])
     for name, p in model.named_parameters():
-        optimizer.state[p] = {"step": torch.tensor(float(step)), "exp_avg": tensors[f"mean.{name}"].to(p),
-                              "exp_avg_sq": tensors[f"square.{name}"].to(p)}  # fmt: skip
+        mean, square = (torch.empty_like(p).copy_(tensors[f"{kind}.{name}"]) for kind in ("mean", "square"))  # in p's memory format
+        optimizer.state[p] = {"step": torch.tensor(float(step)), "exp_avg": mean, "exp_avg_sq": square}
     return step
 
 
@@ -229,7 +234,7 @@ def export(out: Path, unet: UNet2DConditionModel, ema: dict, codec: ResidualDCT,
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--photos", type=Path, required=True, help="folder of photographs")
-    parser.add_argument("--out", type=Path, default=Path("runs/embedded"), help="checkpoint, log and model go here; an existing checkpoint is resumed")
+    parser.add_argument("--out", type=Path, default=Path("runs/embedded"), help="checkpoint, log and model; a checkpoint is resumed")
     parser.add_argument("--listing", type=Path, default=HERE / "training_files.txt", help="the frozen list of training files")
     parser.add_argument("--list", action="store_true", help="freeze the list from the folder and stop")
     parser.add_argument("--steps", type=int, default=8000)
@@ -242,7 +247,8 @@ def main() -> None:
     parser.add_argument("--save-every", type=float, default=300, help="seconds between checkpoints")
     args = parser.parse_args()
     if args.list:
-        return freeze_list(args.photos, args.listing)
+        freeze_list(args.photos, args.listing)
+        return
     if args.threads:
         torch.set_num_threads(args.threads)
     train(args)

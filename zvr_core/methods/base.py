@@ -51,8 +51,9 @@ class PlugIn:
         """One draw a frame of the window, (F, *shape), unit variance each; one owner."""
         raise NotImplementedError
 
-    def start(self, steps: int) -> None:
-        """Called once before the first step with the number of steps; raises ZvrError where the plug-in cannot work."""
+    def sites(self, sites: Sequence[Site], size: tuple[int, int]) -> Sequence[Site]:
+        """The attention sites as the other hooks see them; `size` is (H, W) of the output."""
+        return sites
 
     def latent(self, x_t: torch.Tensor, context: Context) -> torch.Tensor:
         """x_t (F, C, h, w) before the network."""
@@ -101,6 +102,14 @@ class SharedNoise(PlugIn):
         return source.draw(purpose, step, 0, shape).expand(len(window), *shape)
 
 
+@dataclass(frozen=True)
+class WindowNoise(PlugIn):
+    """Noise numbered by the place in the window, as the published code draws it: each window repeats that of the one before."""
+
+    def noise(self, source: NoiseSource, purpose: str, step: int, window: Window, shape: Sequence[int]) -> torch.Tensor:
+        return source.stack(purpose, step, range(len(window)), shape)
+
+
 def owner(plugins: Sequence[PlugIn], hook: str, default: PlugIn) -> PlugIn:
     """The one plug-in that overrides `hook`; two are an error that names both."""
     owners = [p for p in plugins if getattr(type(p), hook) is not getattr(PlugIn, hook)]
@@ -139,9 +148,10 @@ class Method:
     def noise(self, source: NoiseSource, purpose: str, step: int, window: Window, shape: Sequence[int]) -> torch.Tensor:
         return self._noise.noise(source, purpose, step, window, shape)
 
-    def start(self, steps: int) -> None:
+    def sites(self, sites: Sequence[Site], size: tuple[int, int]) -> Sequence[Site]:
         for plugin in self.plugins:
-            plugin.start(steps)
+            sites = plugin.sites(sites, size)
+        return sites
 
     def latent(self, x_t: torch.Tensor, context: Context) -> torch.Tensor:
         for plugin in self.plugins:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import torch
 
+from zvr_core.attention import Site
 from zvr_core.colour import wavelet_fix
 from zvr_core.methods.base import PlugIn
 
@@ -16,6 +18,14 @@ class PaddingRemoval(PlugIn):
 
     def drops_padding(self) -> bool:
         return True
+
+
+@dataclass(frozen=True)
+class WholeTokensOnly(PlugIn):
+    """Tokens that show the picture only in part count as padding, as in the published code: the grid is rounded down."""
+
+    def sites(self, sites: Sequence[Site], size: tuple[int, int]) -> Sequence[Site]:
+        return [replace(site, grid=(max(1, size[0] // site.cell), max(1, size[1] // site.cell))) for site in sites]
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,13 @@ from collections.abc import Callable
 from typing import Any
 
 from zvr_core.errors import unknown
-from zvr_core.methods.base import Method, PlugIn, SharedNoise, Windows
-from zvr_core.methods.boundary import PaddingRemoval, WaveletColourFix
+from zvr_core.matching import FlowMatcher
+from zvr_core.merging import Joint, KeyAndOwn
+from zvr_core.methods.base import Method, PlugIn, SharedNoise, WindowNoise, Windows
+from zvr_core.methods.boundary import PaddingRemoval, WaveletColourFix, WholeTokensOnly
 from zvr_core.methods.latent_warping import LatentWarping
-from zvr_core.methods.token_merging import CosineMerging, FlowMerging
-from zvr_core.schedule import CosineAnnealing, Period
+from zvr_core.methods.token_merging import CosineMerging, FlowMerging, OutputRadius, PublishedRadius
+from zvr_core.schedule import CosineAnnealing, Period, PublishedPeriod
 
 
 def per_frame(window: int = 4) -> Method:
@@ -25,22 +27,41 @@ def diffir2vr(
     merge_period: tuple[float, float] = (0.0, 1.0),
     max_cell: int = 16,
     radius: float = 32.0,
+    attend: Joint | KeyAndOwn = Joint(),
+    parity: bool = False,
 ) -> Method:
     """DiffIR2VR-Zero (Yeh et al. 2024), all of it.
 
     `warp_period`, `merge_period`: fractions of the executed steps; `merge_ratio`: at the first and at the last step of its
     period, cosine in between; `max_cell`: output pixels per token of the coarsest merged grid; `radius` of the spatial prior
-    in output pixels.  Defaults are the published ones (README commands), the radius aside, which replaces W // 30.
+    in output pixels; `attend`: `KeyAndOwn()` is a cheaper ending of the annealing that is not published.  Defaults are the
+    published ones (README commands) but for four repairs, which `parity` takes back: flow targets are rounded, not cut off; the
+    radius replaces a thirtieth of the width; warping happens at least once; frames of later windows have noise of their own.
+    (`parity` also counts tokens that show the picture in part as padding.  The published sampler is `--sampler spaced --steps 50`.)
     """
     period = Period(*merge_period)
-    ratio = CosineAnnealing(*merge_ratio, period)
+    merging = {"ratio": CosineAnnealing(*merge_ratio, period), "period": period, "max_cell": max_cell}
+    if parity:
+        return Method(
+            "diffir2vr (parity)",
+            (
+                Windows(window),
+                WindowNoise(),
+                WholeTokensOnly(),
+                LatentWarping(PublishedPeriod(*warp_period)),
+                FlowMerging(matcher=FlowMatcher("truncate"), **merging),
+                CosineMerging(radius=PublishedRadius(), **merging),
+                PaddingRemoval(),
+                WaveletColourFix(),
+            ),
+        )
     return Method(
         "diffir2vr",
         (
             Windows(window),
             LatentWarping(Period(*warp_period)),
-            FlowMerging(ratio=ratio, period=period, max_cell=max_cell),
-            CosineMerging(ratio=ratio, period=period, max_cell=max_cell, radius=radius),
+            FlowMerging(attend=attend, **merging),
+            CosineMerging(attend=attend, radius=OutputRadius(radius), **merging),
             PaddingRemoval(),
             WaveletColourFix(),
         ),

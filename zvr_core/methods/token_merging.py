@@ -70,19 +70,38 @@ class FlowMerging(TokenMerging):
 
 
 @dataclass(frozen=True)
-class CosineMerging(TokenMerging):
-    """Merging by cosine similarity with a spatial prior; published for the up blocks.
+class OutputRadius:
+    """The radius of the spatial prior in output pixels, at each grid at least 2 tokens.
 
-    The radius of the prior is in output pixels; at each grid it is at least 2 tokens, since below that every token matches its
-    own position and the matcher shows nothing (the published W // 30 is 1 on small grids).
+    Below that every token matches its own position and the matcher shows nothing.  Raises ZvrError unless positive.
     """
 
-    stages: tuple[str, ...] = ("up",)
-    radius: float = 32.0
+    pixels: float = 32.0
 
     def __post_init__(self) -> None:
-        if not self.radius > 0:
-            raise ZvrError(f"radius {self.radius} given, a positive number of output pixels expected; 24 to 32 is usual")
+        if not self.pixels > 0:
+            raise ZvrError(f"radius {self.pixels} given, a positive number of output pixels expected; 24 to 32 is usual")
+
+    def tokens(self, site: Site) -> int:
+        """The radius in tokens of a site's grid."""
+        return max(2, round(self.pixels / site.cell))
+
+
+@dataclass(frozen=True)
+class PublishedRadius:
+    """A thirtieth of the grid's width in tokens, at least 1: on grids under 60 tokens the identity map."""
+
+    def tokens(self, site: Site) -> int:
+        """The radius in tokens of a site's grid."""
+        return max(1, site.grid[1] // 30)
+
+
+@dataclass(frozen=True)
+class CosineMerging(TokenMerging):
+    """Merging by cosine similarity with a spatial prior of a given radius; published for the up blocks."""
+
+    stages: tuple[str, ...] = ("up",)
+    radius: OutputRadius | PublishedRadius = OutputRadius()
 
     def matcher_at(self, site: Site) -> Matcher:
-        return SpatialCosineMatcher(max(2, round(self.radius / site.cell)))
+        return SpatialCosineMatcher(self.radius.tokens(site))

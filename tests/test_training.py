@@ -1,0 +1,83 @@
+"""The training script runs end to end, and a run that was killed goes on to the same weights."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+
+from zvr_core.models.load import load_model
+
+SCRIPT = Path(__file__).parents[1] / "data" / "embedded" / "train.py"
+
+
+def command(folder, out):
+    options = f"--photos {folder} --listing {folder}/list.txt --out {out} --steps 3 --save-every 0 --threads 1"
+    return [sys.executable, str(SCRIPT), *options.split()]
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("photos")
+    rng = torch.Generator().manual_seed(0)
+    for i in range(3):
+        noise = (torch.rand(40, 40, 3, generator=rng) * 255).byte().numpy()
+        Image.fromarray(noise).resize((400, 380), Image.Resampling.BICUBIC).save(folder / f"{i}.png")
+    subprocess.run([*command(folder, folder / "out"), "--list"], check=True)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trained(photos, tmp_path_factory):
+    out = tmp_path_factory.mktemp("whole")
+    subprocess.run(command(photos, out), check=True, capture_output=True)
+    return out
+
+
+def test_the_frozen_list_names_files_hashes_and_splits(photos):
+    rows = [row.split(" ") for row in (photos / "list.txt").read_text().splitlines()]
+    assert [row[1:] for row in rows] == [["val", "0.png"], ["train", "1.png"], ["train", "2.png"]]
+    assert all(len(row[0]) == 64 for row in rows)
+
+
+@pytest.mark.slow
+def test_the_result_is_a_model(trained):
+    (trained / "model" / "model_index.json").write_bytes((SCRIPT.parent / "model_index.json").read_bytes())
+    model = load_model(trained / "model")
+    condition = model.encode(torch.rand(1, 3, 8, 8), lambda purpose, shape: torch.zeros(1, *shape))
+    assert torch.isfinite(model.predict(torch.randn(1, *model.latent_shape((8, 8))), 999, 0.005, condition).x0).all()
+    assert [json.loads(row)["step"] for row in (trained / "log.jsonl").read_text().splitlines()] == [1, 2, 3]
+
+
+@pytest.mark.slow
+def test_a_killed_run_goes_on_to_the_same_weights(photos, trained, tmp_path):
+    running = subprocess.Popen(command(photos, tmp_path), stderr=subprocess.DEVNULL)
+    while not (tmp_path / "checkpoint.safetensors").exists():
+        assert running.poll() is None
+        time.sleep(0.05)
+    running.send_signal(signal.SIGKILL)
+    running.wait()
+    subprocess.run(command(photos, tmp_path), check=True, capture_output=True)
+    killed, whole = (load_file(out / "checkpoint.safetensors") for out in (tmp_path, trained))
+    assert killed.keys() == whole.keys()
+    assert all(torch.equal(killed[key], whole[key]) for key in whole)
+
+
+def test_a_photograph_that_changed_stops_the_run(photos, tmp_path):
+    changed = tmp_path / "photos"
+    changed.mkdir()
+    for file in photos.iterdir():
+        if file.is_file():
+            os.link(file, changed / file.name)
+    (changed / "1.png").unlink()
+    (changed / "1.png").write_bytes(b"other")
+    done = subprocess.run(command(changed, tmp_path / "out"), capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "1.png is not the file of the frozen list" in done.stderr
