@@ -185,3 +185,24 @@ def test_the_model_depends_on_its_self_attention(embedded):
         with attach(embedded.network, off):
             without = error()
     assert without > 1.2 * whole
+
+
+def test_a_half_precision_network_restores_with_the_whole_method():
+    from zvr_core.models.load import load_model
+
+    restored = result(clip_of(3, 12, 16), load_model("embedded", dtype="bfloat16"), diffir2vr())
+    assert restored.dtype == torch.float32
+    assert torch.isfinite(restored).all()
+
+
+def test_the_method_runs_on_the_x4_upscaler_too(tmp_path):
+    """Two guidance rows, a learned codec, noise on the input, attention at 32 output pixels a token."""
+    from twins import save_x4
+
+    from zvr_core.models.load import load_model
+
+    save_x4(tmp_path)
+    model, clip = load_model(tmp_path), clip_of(3, 17, 24)
+    merged, plain = (result(clip, model, method) for method in (diffir2vr(max_cell=32), diffir2vr(max_cell=16)))
+    assert merged.shape == plain.shape == (3, 3, 68, 96)
+    assert not torch.allclose(merged, plain, atol=1e-5)

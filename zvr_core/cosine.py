@@ -33,7 +33,7 @@ class KeySearch:
     def __init__(self, tokens: torch.Tensor, grid: tuple[int, int], key: int, measure: bool = False) -> None:
         frames, count, _ = check_window(tokens, grid, key)
         self.grid, self.measure, self.device = grid, measure, tokens.device
-        self.rows = tokens.reshape(frames * count, -1)  # (F·N, C)
+        self.tokens = tokens.reshape(frames * count, -1)  # (F·N, C)
         self.key_rows = slice(key * count, (key + 1) * count)
         self.inverse = inverse_norms(tokens)  # (F·N,)
         self.target = torch.arange(count, device=self.device).repeat(frames)  # (F·N,)
@@ -42,7 +42,7 @@ class KeySearch:
 
     def sources(self) -> torch.Tensor:
         """The rows of all frames but the key frame."""
-        rows = torch.arange(len(self.rows), device=self.device)
+        rows = torch.arange(len(self.tokens), device=self.device)
         return torch.cat([rows[: self.key_rows.start], rows[self.key_rows.stop :]])
 
     def certain(self) -> torch.Tensor:
@@ -65,11 +65,11 @@ class KeySearch:
 
     def search_all(self, rows: torch.Tensor, weigh: Weigh = unweighted, max_bytes: int = MAX_BYTES) -> None:
         """Compares `rows` (M,) with the whole key frame, a few rows at a time."""
-        key = self.rows[self.key_rows].float() * self.inverse[self.key_rows, None]  # (N, C)
+        key = self.tokens[self.key_rows].float() * self.inverse[self.key_rows, None]  # (N, C)
         cells = torch.arange(len(key), device=self.device)[None]
         per_row = 4 * (key.shape[1] + (4 if self.measure else 2) * len(key))
-        for some in rows.split(max(1, 2 * chunk_bytes(self.device, max_bytes) // per_row)):
-            products = self.multiply(self.rows.index_select(0, some).float(), key.T)  # (R, N)
+        for some in rows.split(max(1, chunk_bytes(self.device, max_bytes, 2 * CACHED) // per_row)):
+            products = self.multiply(self.tokens.index_select(0, some).float(), key.T)  # (R, N)
             self.record(some[None], cells, weigh(products, some)[None])
 
 
@@ -101,6 +101,6 @@ def around(cells: torch.Tensor, centre: torch.Tensor, width: int) -> torch.Tenso
     return ((y - centre_y).abs() <= 1) & ((x - centre_x).abs() <= 1)
 
 
-def chunk_bytes(device: torch.device, max_bytes: int) -> int:
+def chunk_bytes(device: torch.device, max_bytes: int, cached: int = CACHED) -> int:
     """The memory of one chunk: as allowed, but on a CPU no more than stays in the cache."""
-    return min(max_bytes, CACHED) if device.type == "cpu" else max_bytes
+    return min(max_bytes, cached) if device.type == "cpu" else max_bytes

@@ -7,7 +7,6 @@ operators; they neither check nor clamp, take a batch, and a strength may be one
 
 from __future__ import annotations
 
-import hashlib
 import math
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -20,6 +19,7 @@ from kornia.filters import gaussian_blur2d
 from zvr_core.colour import luma
 from zvr_core.errors import ZvrError
 from zvr_core.masks import Boxes, Holes
+from zvr_core.noise import generator_for
 
 
 def per_frame(value: float | torch.Tensor, frames: torch.Tensor) -> torch.Tensor:
@@ -180,12 +180,6 @@ class LowLight(FrameByFrame):
 
     def degrade(self, frame: torch.Tensor, index: int, seed: int) -> torch.Tensor:
         return Noise(self.noise).degrade(self.gain * frame**self.gamma, index, seed)
-
-
-def generator_for(seed: int, *purpose: object) -> torch.Generator:
-    """A CPU generator whose state depends on its arguments only, the same on every machine."""
-    digest = hashlib.sha256("/".join(map(str, (seed, *purpose))).encode()).digest()
-    return torch.Generator().manual_seed(int.from_bytes(digest[:8], "little") >> 1)  # generators take 63 bits
 
 
 def check_range(name: str, value: float, low: float, high: float, unit: str = "") -> None:

@@ -29,13 +29,13 @@ from zvr_core.degradations import (
     check_range,
     check_reducible,
     downscale,
-    generator_for,
     jpeg,
     noise,
 )
 from zvr_core.errors import ZvrError, unknown
 from zvr_core.frames import Frames
 from zvr_core.masks import Boxes, GivenHoles, Holes, Strokes
+from zvr_core.noise import generator_for
 
 __all__ = [
     "Blur",

@@ -13,6 +13,12 @@ from dataclasses import dataclass
 import torch
 
 
+def generator_for(seed: int, *purpose: object) -> torch.Generator:
+    """A CPU generator whose state depends on its arguments only, the same on every machine."""
+    digest = hashlib.sha256("/".join(map(str, (seed, *purpose))).encode()).digest()
+    return torch.Generator().manual_seed(int.from_bytes(digest[:8], "little") >> 1)  # generators take 63 bits
+
+
 @dataclass(frozen=True)
 class NoiseSource:
     """Standard normal draws of one run."""
@@ -21,9 +27,7 @@ class NoiseSource:
 
     def draw(self, purpose: str, step: int, frame: int, shape: Sequence[int]) -> torch.Tensor:
         """One float32 draw of `shape` on the CPU; `purpose` keeps the uses apart ("start", "step", "condition")."""
-        key = f"{self.seed}/{purpose}/{step}/{frame}".encode()
-        seed = int.from_bytes(hashlib.sha256(key).digest()[:8], "little") >> 1  # generators take 63 bits
-        return torch.randn(tuple(shape), generator=torch.Generator().manual_seed(seed), dtype=torch.float32)
+        return torch.randn(tuple(shape), generator=generator_for(self.seed, purpose, step, frame), dtype=torch.float32)
 
     def stack(self, purpose: str, step: int, frames: Sequence[int], shape: Sequence[int]) -> torch.Tensor:
         """The draws of several frames, (F, *shape)."""

@@ -60,8 +60,8 @@ def check_radius(radius: float) -> None:
 @torch.no_grad()
 def ring_search(search: KeySearch, expected: torch.Tensor, radius: float, max_bytes: int = MAX_BYTES) -> None:
     """Fills `search`; `expected` (F·N,) is the key token around which each row's prior is centred."""
-    (h, w), channels, rows = search.grid, search.rows.shape[1], search.sources()
-    widest = math.isqrt(min(h * w // 2, max_bytes // (8 * channels)))  # a window of half the key frame is no better than all of it
+    (h, w), channels, rows = search.grid, search.tokens.shape[1], search.sources()
+    widest = math.isqrt(min(h * w // 4, max_bytes // (8 * channels)))  # beyond, one large product is as fast as many small ones
     ring = 0
     while len(rows) and (margin := math.ceil((ring + 1) * radius) - 1) * 2 + 4 <= widest:
         certain = search.certain()[rows]
@@ -142,13 +142,13 @@ def search_windows(search: KeySearch, rows: torch.Tensor, expected: torch.Tensor
     """Compares each row with the window of the tile it is expected in."""
     tile, place = tiling.of(expected[rows])
     members, tile_of = grouped(tile, tiling.tiles[0] * tiling.tiles[1])  # (G, P), (G,)
-    weights, key, scale = tiling.weights(search.device), search.rows[search.key_rows], search.inverse[search.key_rows]
+    weights, key, scale = tiling.weights(search.device), search.tokens[search.key_rows], search.inverse[search.key_rows]
     size, width, channels = members.shape[1], tiling.edge**2, key.shape[1]
     per_group = 4 * (channels * (size + width) + (4 if search.measure else 2) * size * width)
     step = max(1, chunk_bytes(search.device, max_bytes) // per_group)
     for some, tiles in zip(members.split(step), tile_of.split(step), strict=True):
         cells, inside = tiling.windows(tiles)  # (G, W)
-        left = search.rows.index_select(0, rows[some].flatten()).float().view(-1, size, channels)
+        left = search.tokens.index_select(0, rows[some].flatten()).float().view(-1, size, channels)
         right = key.index_select(0, cells.flatten()).float().view(-1, width, channels)
         products = search.multiply(left, right.transpose(1, 2))  # (G, P, W)
         products.mul_((scale[cells] * inside)[:, None])  # nothing outside the grid has a positive score
