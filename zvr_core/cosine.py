@@ -13,7 +13,7 @@ import torch
 from zvr_core.errors import ZvrError
 
 MAX_BYTES = 1 << 28
-CACHED = 1 << 22  # bytes: on a CPU larger chunks leave the cache (measured: 2 to 16 MB differ by a few per cent, 64 MB costs half again)
+CACHED = 1 << 22  # bytes: on a CPU larger chunks leave the cache, smaller ones are many (measured: best of 1 to 16 MB)
 
 Weigh = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]  # scores (R, N), rows (R,) -> weighted scores
 

@@ -66,11 +66,12 @@ def restore_file(
         sampler=SAMPLERS[sampler],
         max_bytes=max_bytes,
     )
+    height, width = (side * run.model.scale for side in run.size)
+    say(f"{clip.name}: {len(clip)} frames of {run.size[1]}×{run.size[0]} to {width}×{height}, {run.steps} steps, {method}")
     for cut in run.cuts:
         say(f"scene cut before frame {cut}: no window spans it")
     watch(run, method)
     written = write_clip(run.frames(), output, clip.fps, audio_from=clip.audio, overwrite=overwrite)
-    height, width = (side * run.model.scale for side in run.size)
     say(f"{output}: {written.frames} frames, {width}×{height}; sound: {written.audio}")
     return written
 

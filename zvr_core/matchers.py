@@ -101,7 +101,10 @@ class MutualNearest:
 
 @dataclass(frozen=True)
 class FlowOrCosine:
-    """For each token the surer of two: flow, with confidence exp(-error in pixels), 0 where occluded, or cosine, with its score."""
+    """For each token the surer of two: flow, with confidence exp(-error in pixels), or cosine, with its score.
+
+    Occluded tokens go with cosine.  Both confidences reach up to 1, and tokens are ranked by the one that won.
+    """
 
     cosine: Matcher
 
@@ -111,8 +114,8 @@ class FlowOrCosine:
 
     def match(self, tokens: torch.Tensor, grid: tuple[int, int], key: int, flow: Flow) -> Matches:
         cosine, moved = self.cosine.match(tokens, grid, key, flow), FlowMatcher().match(tokens, grid, key, flow)
-        confidence = without(moved, unreliable(flow(), math.inf).to(moved.score.device), self.name).score.exp()  # (F, N)
-        surer = confidence > cosine.score
+        confidence, hidden = moved.score.exp(), unreliable(flow(), math.inf).to(moved.score.device)  # (F, N) each
+        surer = (confidence > cosine.score) & ~hidden
         target = torch.where(surer, moved.target, cosine.target)
         return Matches(self.name, key, grid, target, torch.where(surer, confidence, cosine.score))
 

@@ -100,8 +100,9 @@ class FlowMatcher:
 
     def match(self, tokens: torch.Tensor, grid: tuple[int, int], key: int, flow: Flow) -> Matches:
         frames, count, _ = check_window(tokens, grid, key)
-        place = flow_places(flow(), frames, grid, tokens.device)  # (F, N, 2): y, x
-        score = -flow().error.to(tokens.device).reshape(frames, count).float()
+        moved = flow()
+        place = flow_places(moved, frames, grid, tokens.device)  # (F, N, 2): y, x
+        score = -moved.error.to(tokens.device).reshape(frames, count).float()
         score[key] = torch.inf
         if self.rounding == "bilinear":
             corners, weights = bilinear(place, grid)
@@ -119,7 +120,8 @@ class FlowMatcher:
 class CosineMatcher:
     """The most similar key token wherever it is: what the features say.  Ranked by cosine.
 
-    Source: VidToMe (Li et al. 2024).  Works in chunks of at most `max_bytes` beside one copy of the key frame.
+    `measure` adds the by-products of `Matches`.  Works in chunks of at most `max_bytes` beside one float32 copy of the key frame.
+    Source: VidToMe (Li et al. 2024).
     """
 
     measure: bool = False

@@ -32,8 +32,8 @@ class SpatialCosineMatcher:
     """Cosine, weighted by exp(-floor(d / R)) with d the distance in tokens from the token's own position.
 
     `radius` R is in tokens of the grid at hand (published: width // 30, at least 1); motion beyond R is hardly ever found, since
-    the first ring already costs a factor e.  Works in chunks of at most `max_bytes`, and copies the key frame for those rows
-    only that must see all of it.
+    the first ring already costs a factor e.  `measure` adds the by-products of `Matches`, which takes wider windows.  Works in
+    chunks of at most `max_bytes`; rows that must see all of the key frame need a float32 copy of it beside that.
     """
 
     radius: float

@@ -1,6 +1,6 @@
 """Trains the embedded ×4 restorer: a small diffusion UNet on photographs, from one command, resumable and seeded.
 
-    python data/embedded/train.py --photos PHOTOS --out runs/embedded --steps 8000
+    python data/embedded/train.py --photos PHOTOS --out runs/embedded --steps 5200
 
 The list of photographs is frozen in `training_files.txt` (name, SHA-256, split): a file that is not on it is never read, and one
 that has changed stops the run.  `--list` makes such a list from a folder.  Each step draws its crops, degradations, times and
@@ -237,7 +237,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/embedded"), help="checkpoint, log and model; a checkpoint is resumed")
     parser.add_argument("--listing", type=Path, default=HERE / "training_files.txt", help="the frozen list of training files")
     parser.add_argument("--list", action="store_true", help="freeze the list from the folder and stop")
-    parser.add_argument("--steps", type=int, default=8000)
+    parser.add_argument("--steps", type=int, default=5200)
     parser.add_argument("--cooldown", type=float, default=0.25, help="share of the steps over which the learning rate falls to zero")
     parser.add_argument("--lr", type=float, default=8e-4)
     parser.add_argument("--seed", type=int, default=0)
