@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
+from PIL import Image
 
 from zvr_core.bundled import bundled
 from zvr_core.clip import load_clip
@@ -14,7 +15,6 @@ from zvr_core.metrics import motions
 from zvr_core.models.codec import upsample
 from zvr_core.models.load import load_model
 from zvr_core.sheet import GAP, PAPER, enlarged, row, sheet
-from zvr_core.writing import write_clip
 
 OUT = Path(__file__).parent / "pictures"
 
@@ -48,4 +48,5 @@ if __name__ == "__main__":
     OUT.mkdir(exist_ok=True)
     embedded = load_model("embedded")
     for name, picture in (("card", card(embedded)), ("demo", demo(embedded))):
-        write_clip([picture[None]], OUT / f"{name}.jpg", 25, overwrite=True)
+        pixels = (picture.permute(1, 2, 0) * 255).round().byte().numpy()  # (H, W, 3)
+        Image.fromarray(pixels).save(OUT / f"{name}.jpg", quality=85)
