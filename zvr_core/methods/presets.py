@@ -40,7 +40,7 @@ def diffir2vr(
     (`parity` also counts tokens that show the picture in part as padding.  The published sampler is `--sampler spaced --steps 50`.)
     """
     period = Period(*merge_period)
-    merging = {"ratio": CosineAnnealing(*merge_ratio, period), "period": period, "max_cell": max_cell}
+    merging: dict[str, Any] = {"ratio": CosineAnnealing(*merge_ratio, period), "period": period, "max_cell": max_cell}
     if parity:
         return Method(
             "diffir2vr (parity)",
