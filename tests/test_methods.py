@@ -56,12 +56,12 @@ def test_the_published_defaults():
     assert (flow.stages, cosine.stages) == (("down",), ("up",))
     assert flow.ratio(0, 50) == pytest.approx(0.6)
     assert flow.ratio(49, 50) < 0.02
-    assert (flow.max_cell, cosine.max_cell, cosine.radius) == (16, 16, OutputRadius(32.0))
+    assert (flow.max_cell, cosine.max_cell, cosine.radius) == (16, 16, OutputRadius(24.0))
 
 
 def test_methods_are_values():
     assert diffir2vr() == diffir2vr()
-    assert diffir2vr() != diffir2vr(radius=24)
+    assert diffir2vr() != diffir2vr(radius=32)
 
 
 def test_warping_by_one_cell_a_frame_moves_the_key_frame_by_whole_cells():

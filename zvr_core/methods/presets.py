@@ -26,7 +26,7 @@ def diffir2vr(
     merge_ratio: tuple[float, float] = (0.6, 0.0),
     merge_period: tuple[float, float] = (0.0, 1.0),
     max_cell: int = 16,
-    radius: float = 32.0,
+    radius: float = 24.0,
     attend: Joint | KeyAndOwn = Joint(),
     parity: bool = False,
 ) -> Method:
