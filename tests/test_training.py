@@ -1,5 +1,7 @@
 """The training script runs end to end, and a run that was killed goes on to the same weights."""
 
+import argparse
+import importlib.util
 import json
 import os
 import signal
@@ -19,7 +21,7 @@ SCRIPT = Path(__file__).parents[1] / "data" / "embedded" / "train.py"
 
 
 def command(folder, out):
-    options = f"--photos {folder} --listing {folder}/list.txt --out {out} --steps 3 --save-every 0 --threads 1"
+    options = f"--photos {folder} --listing {folder}/list.txt --out {out} --steps 2 3 --save-every 0 --threads 1"
     return [sys.executable, str(SCRIPT), *options.split()]
 
 
@@ -39,6 +41,17 @@ def trained(photos, tmp_path_factory):
     out = tmp_path_factory.mktemp("whole")
     subprocess.run(command(photos, out), check=True, capture_output=True)
     return out
+
+
+def test_each_cycle_of_the_learning_rate_warms_up_and_cools_down():
+    spec = importlib.util.spec_from_file_location("train", SCRIPT)
+    train = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(train)
+    args = argparse.Namespace(steps=[1000, 3000], cooldown=0.25, lr=1.0)
+    assert [train.learning_rate(step, args) for step in (299, 749, 1299, 2499)] == [1.0] * 4
+    assert train.learning_rate(0, args) == train.learning_rate(1000, args) == pytest.approx(1 / 300)
+    assert train.learning_rate(999, args) < 1e-4 and train.learning_rate(2999, args) < 1e-5
+    assert train.learning_rate(2750, args) == pytest.approx(0.5)
 
 
 def test_the_frozen_list_names_files_hashes_and_splits(photos):

@@ -1,6 +1,6 @@
 """Trains the embedded ×4 restorer: a small diffusion UNet on photographs, from one command, resumable and seeded.
 
-    python data/embedded/train.py --photos PHOTOS --out runs/embedded --steps 5200
+    python data/embedded/train.py --photos PHOTOS --out runs/embedded
 
 The list of photographs is frozen in `training_files.txt` (name, SHA-256, split): a file that is not on it is never read, and one
 that has changed stops the run.  `--list` makes such a list from a folder.  Each step draws its crops, degradations, times and
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import itertools
 import json
 import math
 import time
@@ -159,10 +160,14 @@ def measure_std(images: list[torch.Tensor], seed: int) -> tuple[float, ...]:
 
 
 def learning_rate(step: int, args: argparse.Namespace) -> float:
-    """Warm-up, constant, then a cosine to zero over the last part: the run can be lengthened until the last part begins."""
-    start = args.steps * (1 - args.cooldown)
-    down = 1.0 if step < start else 0.5 + 0.5 * math.cos(math.pi * (step - start) / (args.steps - start))
-    return args.lr * min(1.0, (step + 1) / 300) * down
+    """In each cycle warm-up, constant, then a cosine to zero over its last part (warm restarts: Loshchilov & Hutter 2017).
+
+    A run can be lengthened by a longer cycle until the last part of that cycle begins, and by a further cycle at any time.
+    """
+    begin, end = next((a, b) for a, b in itertools.pairwise([0, *args.steps]) if step < b)
+    start = end - (end - begin) * args.cooldown
+    down = 1.0 if step < start else 0.5 + 0.5 * math.cos(math.pi * (step - start) / (end - start))
+    return args.lr * min(1.0, (step - begin + 1) / 300) * down
 
 
 def loss_of(unet: torch.nn.Module, codec: ResidualDCT, scheduler: DDIMScheduler, batch: tuple, args: argparse.Namespace) -> torch.Tensor:
@@ -237,8 +242,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/embedded"), help="checkpoint, log and model; a checkpoint is resumed")
     parser.add_argument("--listing", type=Path, default=HERE / "training_files.txt", help="the frozen list of training files")
     parser.add_argument("--list", action="store_true", help="freeze the list from the folder and stop")
-    parser.add_argument("--steps", type=int, default=5200)
-    parser.add_argument("--cooldown", type=float, default=0.25, help="share of the steps over which the learning rate falls to zero")
+    parser.add_argument("--steps", type=int, nargs="+", default=[5200, 13500], help="the step at which each cycle of the learning rate ends")
+    parser.add_argument("--cooldown", type=float, default=0.25, help="share of each cycle over which the learning rate falls to zero")
     parser.add_argument("--lr", type=float, default=8e-4)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="cpu")
@@ -255,7 +260,7 @@ def main() -> None:
 
 
 def train(args: argparse.Namespace) -> None:
-    """Runs from the last checkpoint, or from the start, to `args.steps`, and exports the averaged weights."""
+    """Runs from the last checkpoint, or from the start, to the end of the last cycle, and exports the averaged weights."""
     torch.manual_seed(args.seed)
     args.out.mkdir(parents=True, exist_ok=True)
     images, held_out = (load_photos(args.photos, args.listing, split) for split in ("train", "val"))
@@ -266,8 +271,8 @@ def train(args: argparse.Namespace) -> None:
     start_with_high_pass(unet, draw_batch(images, args.seed, 0)[1])
     ema = {k: v.detach().clone() for k, v in unet.state_dict().items()}
     first = load_checkpoint(args.out, unet, ema, optimizer)
-    saved, losses = time.monotonic(), []
-    bar = tqdm(range(first, args.steps), initial=first, total=args.steps, unit="step", mininterval=5)
+    saved, losses, last = time.monotonic(), [], args.steps[-1]
+    bar = tqdm(range(first, last), initial=first, total=last, unit="step", mininterval=5)
     for step in bar:
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(step, args)
@@ -279,7 +284,7 @@ def train(args: argparse.Namespace) -> None:
         torch._foreach_lerp_(list(ema.values()), list(unet.state_dict().values()), 1 - min(0.999, (1 + step) / (10 + step)))
         losses.append(float(loss))
         bar.set_postfix(loss=f"{sum(losses[-100:]) / len(losses[-100:]):.4f}", refresh=False)
-        if time.monotonic() - saved > args.save_every or step + 1 == args.steps:
+        if time.monotonic() - saved > args.save_every or step + 1 == last:
             save_checkpoint(args.out, step + 1, unet, ema, optimizer)
             export(args.out, unet, ema, codec, scheduler)
             averaged = build_unet().to(args.device)
