@@ -67,10 +67,6 @@ def test_constant_frames_are_no_nan(lpips: Lpips) -> None:
     assert bool(torch.isfinite(lpips(torch.zeros(1, 3, 31, 31), torch.ones(1, 3, 31, 31))).all())
 
 
-def test_embedding_is_one_vector_per_frame(lpips: Lpips) -> None:
-    assert lpips.embed(clip(2)).shape == (2, 256)
-
-
 @pytest.mark.parametrize("size", [(30, 64), (1, 1), (7, 5)])
 def test_frames_below_31_pixels_are_said_in_words(lpips: Lpips, size: tuple[int, int]) -> None:
     with pytest.raises(ZvrError, match="LPIPS is undefined for frames of"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import math
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -147,9 +148,10 @@ def test_the_flow_leads_to_the_same_point_of_the_layer(velocity: tuple[float, fl
 # the pictures follow the flow
 
 
+@pytest.mark.parametrize("make", [pan, repeated_texture])
 @pytest.mark.parametrize(("a", "b"), [(0, 1), (5, 0), (2, 9)])
-def test_a_whole_pixel_pan_warped_back_is_the_frame_itself(a: int, b: int) -> None:
-    scene = pan()
+def test_a_whole_pixel_motion_warped_back_is_the_frame_itself(make: Callable[[], Scene], a: int, b: int) -> None:
+    scene = make()
     error = (warp(scene.render(b)[None], scene.flow(a, b)[None])[0] - scene.render(a)).abs().amax(0)
     assert error[~scene.occluded(a, b)].max() == 0
 
@@ -200,6 +202,12 @@ def test_a_fade_darkens_and_leaves_the_motion_alone() -> None:
     assert torch.equal(faded.render(0), pan().render(0))
     assert torch.allclose(faded.render(9), 0.4 * pan().render(9), atol=0.6 / 255)
     assert torch.equal(faded.flow(1, 3), pan().flow(1, 3))
+
+
+def test_a_faded_frame_warped_back_is_the_frame_in_its_light() -> None:
+    scene = fade(pan(), to=0.4)
+    warped = warp(scene.render(9)[None], scene.flow(4, 9)[None])[0] / scene.light(9) * scene.light(4)
+    assert (warped - scene.render(4)).abs().amax(0)[~scene.occluded(4, 9)].max() < 1.5 / 255  # rounding, made larger by the light
 
 
 def test_noise_is_seeded_new_in_every_frame_and_as_strong_as_asked() -> None:

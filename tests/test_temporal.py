@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 
 import pytest
 import torch
 from skimage import data
 
+from zvr_core import scenes
 from zvr_core.correspondence import Upsampled
 from zvr_core.degrade import Blur, Noise
 from zvr_core.errors import ZvrError
@@ -23,6 +24,7 @@ from zvr_core.temporal import (
     motions,
     profile_flicker,
     residual_flicker,
+    true_motions,
     warping_error,
 )
 
@@ -32,7 +34,7 @@ TEMPORAL: list[Callable[[torch.Tensor], object]] = [
     profile_flicker,
     lambda x: residual_flicker(x, x),
     lambda x: flow_map_error(x, x),
-    lambda x: frame_similarity(x, lambda frames: frames.mean((-2, -1))),
+    frame_similarity,
 ]
 
 
@@ -158,6 +160,38 @@ def test_blur_lowers_the_warping_error() -> None:
     assert warping_error(x, motion).value < values[-1]  # the floor
 
 
+def test_floor_is_the_error_of_the_truth_by_the_same_motion_and_is_not_known_without() -> None:
+    x = pan(3, 2)
+    motion = list(motions(x))
+    result = Noise(0.1)(x, 0, 0)
+    error = warping_error(result, motion, x)
+    assert error.floor == warping_error(x, motion).value < error.value == warping_error(result, motion).value
+    assert math.isnan(warping_error(result, motion).floor)
+    with pytest.raises(ZvrError, match="the result has 4 frames, the truth 3"):
+        warping_error(result, motion, x[:3])
+
+
+def test_the_flow_is_named() -> None:
+    x = pan(3, 2)
+    assert warping_error(x, motions(x)).flow == "DIS medium"
+    assert warping_error(x, motions(x, Pan(3, 2, x[0]))).flow == "pan"
+    assert warping_error(x, exact(3, 2)).flow == "given flow"
+
+
+def test_true_motion_of_a_pan_by_whole_pixels_leaves_no_error() -> None:
+    scene = scenes.pan(camera=(5, -3), size=(96, 128), count=3)
+    error = warping_error(scene.clip(), true_motions(scene))
+    assert (error.value, error.flow) == (0, "true motion of pan")
+    assert error.coverage == pytest.approx((128 - 5) * (96 - 3) / (128 * 96))
+
+
+def test_unknown_true_motion_is_not_counted() -> None:
+    pair = scenes.bundled_scene("motorcycle")
+    error = warping_error(pair.clip(), true_motions(pair))
+    assert 0.7 < error.coverage < 0.9
+    assert error.value < 0.3 * warping_error(pair.clip(), still(2, 1, *pair.size)).value
+
+
 def test_without_truth_the_upsampled_input_gives_the_motion() -> None:
     x = pan(4, 4)
     lq = torch.nn.functional.interpolate(x, scale_factor=0.5, mode="bicubic", antialias=True)
@@ -237,11 +271,21 @@ def test_residual_flicker_ignores_a_constant_error_and_sees_an_alternating_one()
     assert residual_flicker(alternating, truth) == pytest.approx(4, abs=1e-3)
 
 
+@dataclass(frozen=True)
+class Unrelated:
+    """Every frame's vector is at a right angle to all others."""
+
+    name: str = "unrelated"
+    vectors: Iterator[torch.Tensor] = field(default_factory=lambda: iter(torch.eye(4)))
+
+    def __call__(self, frames: torch.Tensor) -> torch.Tensor:
+        return next(self.vectors)[None]
+
+
 def test_frame_similarity_is_one_for_equal_and_zero_for_orthogonal_embeddings() -> None:
-    x = noisy(4)
-    assert frame_similarity(x, lambda frames: frames.mean((-2, -1))) == pytest.approx(1, abs=1e-3)
-    turn = iter(torch.eye(4))
-    assert frame_similarity(x, lambda frames: next(turn)[None]) == 0
+    x = noisy(1).expand(4, -1, -1, -1)
+    assert frame_similarity(x) == pytest.approx(1, abs=1e-5)
+    assert frame_similarity(x, Unrelated()) == 0
 
 
 def test_flow_map_error_of_two_pans_is_the_length_of_their_difference() -> None:

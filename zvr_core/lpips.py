@@ -74,12 +74,6 @@ class Lpips:
         layers = zip(self.heads, self.features(a), self.features(b), strict=True)
         return torch.stack([torch.einsum("c,fchw->fhw", head, (unit(x) - unit(y)) ** 2).mean() for head, x, y in layers]).sum()
 
-    @torch.no_grad()
-    def embed(self, frames: torch.Tensor) -> torch.Tensor:
-        """One vector per frame, (F, 256): the mean of the last layer over the pixels, "AlexNet conv5 mean"."""
-        *_, last = self.features(frames)
-        return last.mean((-2, -1))
-
 
 def unit(x: torch.Tensor) -> torch.Tensor:
     """Every pixel's feature vector at length 1, (F, C, h, w)."""

@@ -7,11 +7,11 @@
 | LPIPS AlexNet | `load_lpips()` | 0 is equal, lower | truth, weights, 31 px a side |
 | sharpness | `relative_sharpness` | 1 is as sharp | a reference, 17 px a side |
 | high-pass correlation | `high_pass_correlation` | up to 1, higher | truth, 17 px a side |
-| warping error | `warping_error` | per-channel MSE × 1e3, lower | 2 frames |
+| warping error E_warp | `warping_error` | per-channel MSE × 1e3, lower | `motions` of truth or input, or `true_motions`; 2 frames |
 | E_inter, LPIPS_inter | `interpolation_error`, `interpolation_lpips` | RMS on 0 to 255; LPIPS, lower | 3 frames |
 | profile flicker | `profile_flicker` | 8-bit levels, lower | 3 frames |
 | residual flicker | `residual_flicker` | 8-bit levels, lower | truth, 2 frames |
-| frame similarity | `frame_similarity` | up to 1, higher | an embedding, 2 frames |
+| frame similarity FS | `frame_similarity` | up to 1, higher | 2 frames; CLIP in papers, else our own embedding |
 | OFME | `flow_map_error` | pixels, lower | truth, 2 frames |
 
 Definitions and sources are in the docstrings. Temporal numbers mean something only at equal sharpness: `match_sharpness`.
@@ -22,6 +22,7 @@ from __future__ import annotations
 import torch
 from kornia.metrics import ssim as ssim_map
 
+from zvr_core.embeddings import load_clip
 from zvr_core.errors import ZvrError
 from zvr_core.frames import Frames, paired, size_of
 from zvr_core.lpips import Lpips, load_lpips
@@ -37,6 +38,7 @@ from zvr_core.temporal import (
     motions,
     profile_flicker,
     residual_flicker,
+    true_motions,
     warping_error,
 )
 
@@ -51,6 +53,7 @@ __all__ = [
     "high_pass_correlation",
     "interpolation_error",
     "interpolation_lpips",
+    "load_clip",
     "load_lpips",
     "match_sharpness",
     "motions",
@@ -60,6 +63,7 @@ __all__ = [
     "residual_flicker",
     "sharpness",
     "ssim",
+    "true_motions",
     "warping_error",
 ]
 

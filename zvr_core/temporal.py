@@ -6,18 +6,23 @@ all are stated, and results carry the name of the flow they were measured with.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import torch
 import torch.nn.functional as F
 
 from zvr_core.colour import luma
+from zvr_core.embeddings import HISTOGRAMS, Embedding
 from zvr_core.errors import ZvrError
 from zvr_core.flow import DIS, FlowEstimator, occluded_squared, warp
 from zvr_core.frames import Frames, check_length, each, paired, runs, size_of
+
+if TYPE_CHECKING:  # scenes load photographs
+    from zvr_core.scenes.truth import Truth
 
 DEFAULT_FLOW = DIS()
 Distance = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]  # one number a frame, as an Lpips gives
@@ -29,6 +34,7 @@ class Motion:
 
     flow: torch.Tensor
     visible: torch.Tensor
+    flow_name: str = "given flow"
 
 
 def motions(source: Frames, estimator: FlowEstimator = DEFAULT_FLOW) -> Iterator[Motion]:
@@ -40,44 +46,66 @@ def motions(source: Frames, estimator: FlowEstimator = DEFAULT_FLOW) -> Iterator
     """
     for a, b in runs(source, 2, "motion"):
         there, back = estimator(a, b), estimator(b, a)
-        yield Motion(there, ~occluded_squared(back, there))
+        yield Motion(there, ~occluded_squared(back, there), estimator.name)
+
+
+def true_motions(truth: Truth) -> Iterator[Motion]:
+    """The exact motion between consecutive frames of a scene or a recorded clip: nothing is estimated, nothing is tested."""
+    for t in range(len(truth) - 1):
+        yield Motion(truth.flow(t, t + 1), ~truth.occluded(t, t + 1), f"true motion of {truth.name}")
 
 
 @dataclass(frozen=True)
 class WarpingError:
-    """E_warp × 1e3 as `value`, and the share of pixels that were visible and so counted as `coverage`."""
+    """E_warp × 1e3 as `value`, the share of pixels that were visible and so counted as `coverage`, and whose `flow` it was.
+
+    `floor` is the same number of the truth: frames differ by more than motion. NaN where no truth was given.
+    """
 
     value: float
     coverage: float
+    floor: float
+    flow: str
 
 
-def warping_error(frames: Frames, motion: Iterable[Motion]) -> WarpingError:
+def warping_error(frames: Frames, motion: Iterable[Motion], truth: Frames | None = None) -> WarpingError:
     """E_warp × 1e3: mean squared difference, per channel, of each frame and the next one warped onto it, where visible in both.
 
     Values in [0, 1], rounded to 8 bits. Per pair sum(M (V_t - warp(V_{t+1}))²) / (3 sum(M)), then the mean over the pairs; pairs of which
     nothing is visible (cuts) are left out. Definition of Lai et al. (2018), section 4, in the convention of their code (per channel, one
-    third of the formula in the paper), with our flow (`motions`), without their motion boundaries, × 1e3. The truth's own error by the
-    same motion is its floor: frames differ by more than motion. Raises ZvrError for fewer than two frames, for a motion of another
-    length or size, and when nothing is visible in any pair.
+    third of the formula in the paper), with our flow (`motions`, or `true_motions`), without their motion boundaries, × 1e3. Raises
+    ZvrError for fewer than two frames, for a truth or a motion of another length or size, and when nothing is visible in any pair.
     """
-    errors, shares = [], []
+    check_length(frames, 2, "the warping error")
+    errors, floors, shares, names = [], [], [], set()
     steps = iter(motion)
-    for pair in runs(frames, 2, "the warping error"):
-        step = next(steps, None)
-        if step is None or step.visible.shape != pair.shape[-2:]:
-            found = "no more" if step is None else size_of(step.visible) + " pixels"
-            raise ZvrError(f"{len(frames)} frames of {size_of(pair)} pixels need {len(frames) - 1} motions of that size, {found} given")
-        frame, following = rounded(pair).split(1)
-        visible = step.visible.to(frame.device)
-        difference = frame - warp(following, step.flow.to(frame.device)[None], padding="border")  # (1, 3, H, W)
-        shares.append(float(visible.float().mean()))
+    beside = ((frame, frame) for frame in each(frames)) if truth is None else paired(frames, truth)
+    for (now, exact_now), (following, exact_following) in pairwise(beside):
+        step = checked(next(steps, None), now, len(frames))
+        shares.append(float(step.visible.float().mean()))
+        names.add(step.flow_name)
         if shares[-1] > 0:
-            errors.append(float(difference[..., visible].square().mean()))
+            errors.append(pair_error(now, following, step))
+            floors.append(pair_error(exact_now, exact_following, step) if truth is not None else math.nan)
     if next(steps, None) is not None:
         raise ZvrError(f"{len(frames)} frames given, but motions of a longer clip; measure the motion on the same frames")
     if not errors:
         raise ZvrError("the warping error is undefined: no pixel is visible in two consecutive frames by this flow")
-    return WarpingError(1e3 * mean(errors), mean(shares))
+    return WarpingError(1e3 * mean(errors), mean(shares), 1e3 * mean(floors), ", ".join(sorted(names)))
+
+
+def pair_error(frame: torch.Tensor, following: torch.Tensor, step: Motion) -> float:
+    """Mean squared difference, per channel, of a frame and the next one warped onto it, (1, 3, H, W) each, where visible."""
+    warped = warp(rounded(following), step.flow.to(frame.device)[None], padding="border")  # (1, 3, H, W)
+    return float((rounded(frame) - warped)[..., step.visible.to(frame.device)].square().mean())
+
+
+def checked(step: Motion | None, frame: torch.Tensor, count: int) -> Motion:
+    """The motion, if there is one and it has the frame's size; else ZvrError."""
+    if step is None or step.visible.shape != frame.shape[-2:]:
+        found = "no more" if step is None else size_of(step.visible) + " pixels"
+        raise ZvrError(f"{count} frames of {size_of(frame)} pixels need {count - 1} motions of that size, {found} given")
+    return step
 
 
 class Interpolator(Protocol):
@@ -152,11 +180,11 @@ def residual_flicker(result: Frames, truth: Frames) -> float:
     return 255 * mean(float((after - before).abs().mean()) for before, after in pairwise(residuals))
 
 
-def frame_similarity(frames: Frames, embed: Callable[[torch.Tensor], torch.Tensor]) -> float:
-    """FS: mean cosine similarity of the embeddings of consecutive frames; `embed` makes (n, D) of frames (n, 3, H, W).
+def frame_similarity(frames: Frames, embed: Embedding = HISTOGRAMS) -> float:
+    """FS: mean cosine similarity of the embeddings of consecutive frames.
 
-    Papers use CLIP; `Lpips.embed` ("AlexNet conv5 mean") is ours where CLIP is absent, and its numbers are not theirs. Raises ZvrError
-    for fewer than two frames.
+    Papers use CLIP (`embeddings.load_clip`, from a local folder); without it the numbers are those of our own embedding, and not comparable
+    with theirs: write `embed.name` beside them. Raises ZvrError for fewer than two frames.
     """
     check_length(frames, 2, "frame similarity")
     vectors = torch.cat([embed(frame) for frame in each(frames)])  # (F, D)

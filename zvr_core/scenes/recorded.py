@@ -1,7 +1,8 @@
-"""Recorded clips whose true motion was measured: folders of frames and flow files, as Sintel, KITTI and Middlebury give them."""
+"""Recorded clips whose true motion was measured: folders of frames and of flow files; `datasets` knows those of the benchmarks."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
@@ -11,31 +12,45 @@ import numpy as np
 import torch
 from PIL import Image
 
-from zvr_core.errors import ZvrError, unknown
+from zvr_core.errors import ZvrError
+from zvr_core.flow import warp
 from zvr_core.flow_io import read_flow
 
 EDGE = 1.0  # px: four neighbours whose motion differs by more lie on a border between motions
+
+
+def white(file: Path) -> torch.Tensor:
+    """Where a picture is white, (H, W) bool."""
+    return opened(file, "L") >= 128
 
 
 @dataclass(frozen=True)
 class Recorded:
     """Frames and the true flow from each to its next; a `Truth`.
 
-    Without occlusion pictures (255 where occluded), what leaves the frame or has no known motion counts as occluded.
+    Between frames that are not neighbours the flows are followed one after the other: what is hidden or lost on the way is unknown.
+    What `read_hidden` finds in the file beside a flow counts as occluded, and so does what leaves the frame or has no known motion.
     """
 
     name: str
     frames: tuple[Path, ...]
     flows: tuple[Path, ...]
     occlusions: tuple[Path, ...] = ()
+    read_hidden: Callable[[Path], torch.Tensor] = white
 
     @classmethod
     def open(cls, name: str, frames: Path, flows: Path, occlusions: Path | None = None) -> Recorded:
-        """From folders, files in the order of their names; raises ZvrError where one holds none or too few."""
+        """From folders, files in the order of their names; occlusions are white in pictures.
+
+        Raises ZvrError where a folder holds no files or too few.
+        """
         pictures, fields = listed(frames, (".png", ".jpg", ".ppm")), listed(flows, (".flo", ".png"))
         hidden = listed(occlusions, (".png",)) if occlusions else ()
-        if len(pictures) - 1 > len(fields):
-            raise ZvrError(f"{flows} holds {len(fields)} flow files; {len(pictures)} frames need {len(pictures) - 1}; complete the folder")
+        for folder, kind, files in ((flows, "flow", fields), (occlusions, "occlusion", hidden)):
+            if folder and len(files) < len(pictures) - 1:
+                raise ZvrError(
+                    f"{folder} holds {len(files)} {kind} files; {len(pictures)} frames need {len(pictures) - 1}; complete the folder"
+                )
         return cls(name, pictures, fields, hidden)
 
     def __len__(self) -> int:
@@ -44,50 +59,89 @@ class Recorded:
     @cached_property
     def size(self) -> tuple[int, int]:
         """(H, W)."""
-        _, height, width = self.render(0).shape
+        height, width, _ = opened(self.frames[0], "RGB").shape
         return height, width
 
     def render(self, frame: int) -> torch.Tensor:
         """One frame (3, H, W), float32 in [0, 1]."""
-        with Image.open(self.frames[frame]) as picture:
-            return torch.from_numpy(np.array(picture.convert("RGB"))).permute(2, 0, 1) / 255  # (3, H, W)
+        file = self.frames[frame]
+        return self._fitting(opened(file, "RGB").permute(2, 0, 1), file) / 255  # (3, H, W)
 
     def clip(self) -> torch.Tensor:
         """All frames, (F, 3, H, W)."""
         return torch.stack([self.render(frame) for frame in range(len(self))])
 
     def flow(self, a: int, b: int, cell: int = 1) -> torch.Tensor:
-        """Flow between neighbours a, b at the cell centres of a, (2, h, w) in cells; NaN: unknown, or on a border of motions."""
+        """Flow a→b at the cell centres of a, (2, h, w) in cells; NaN: unknown, or on a border between motions."""
         middle = around_centres(self._flow(a, b), cell)  # (4, 2, h, w)
         spread = (middle.amax(0) - middle.amin(0)).amax(0)  # (h, w)
         return torch.where(spread <= EDGE, middle.mean(0), torch.nan) / cell
 
     def occluded(self, a: int, b: int, cell: int = 1) -> torch.Tensor:
         """Where the cell centres of a are not seen in b, or their motion is unknown, (h, w) bool."""
-        return around_centres(~self._seen(a, b), cell).any(0)
+        return around_centres(~self._seen(self._flow(a, b), a, b), cell).any(0)
 
     def _flow(self, a: int, b: int) -> torch.Tensor:
+        for frame in (a, b):
+            if not 0 <= frame < len(self):
+                raise ZvrError(f"frame {frame} of {self.name!r} asked; it has frames 0 to {len(self) - 1}")
         if a == b:
             return torch.zeros(2, *self.size)
+        if b == a + 1:
+            return self._fitting(read_flow(self.flows[a]), self.flows[a])
         if b == a - 1:
-            return inverted(self._flow(b, a), self._seen(b, a))
-        if b != a + 1 or not 0 <= a < len(self.flows):
-            raise ZvrError(f"{self.name} knows the motion between neighbouring frames, 0 to {len(self) - 1}; asked: {a} to {b}")
-        flow = read_flow(self.flows[a])
-        if flow.shape[1:] != self.size:
-            given, expected = (f"{side[1]}×{side[0]}" for side in (flow.shape[1:], self.size))
-            raise ZvrError(f"{self.flows[a]} is of {given} pixels, its frames are of {expected}; they belong to other clips")
-        return flow
+            flow = self._flow(b, a)
+            return inverted(flow, self._seen(flow, b, a))
+        before = b - 1 if b > a else b + 1
+        return followed(self._sure(a, before), self._sure(before, b))
 
-    def _seen(self, a: int, b: int) -> torch.Tensor:
+    def _sure(self, a: int, b: int) -> torch.Tensor:
+        """The flow of what is seen in both frames, NaN elsewhere."""
         flow = self._flow(a, b)
-        height, width = self.size
-        x, y = torch.arange(width) + flow[0], torch.arange(height)[:, None] + flow[1]
-        seen = (x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1)  # (H, W), false for NaN
-        if self.occlusions and b == a + 1:
-            with Image.open(self.occlusions[a]) as picture:
-                seen &= torch.from_numpy(np.array(picture.convert("L"))) < 128
-        return seen
+        return torch.where(self._seen(flow, a, b), flow, torch.nan)
+
+    def _seen(self, flow: torch.Tensor, a: int, b: int) -> torch.Tensor:
+        """Where what a shows is seen in b, to which it moves by `flow`, (H, W) bool."""
+        if b == a + 1 and self.occlusions:
+            return stays_inside(flow) & ~self._fitting(self.read_hidden(self.occlusions[a]), self.occlusions[a])
+        return stays_inside(flow)
+
+    def _fitting(self, values: torch.Tensor, file: Path) -> torch.Tensor:
+        if values.shape[-2:] != self.size:
+            given, expected = (f"{side[1]}×{side[0]}" for side in (values.shape[-2:], self.size))
+            raise ZvrError(f"{file} is of {given} pixels, its frames are of {expected}; they belong to other clips")
+        return values
+
+
+def opened(file: Path, mode: str) -> torch.Tensor:
+    """A picture as uint8, (H, W, …); raises ZvrError where it cannot be read."""
+    try:
+        with Image.open(file) as picture:
+            return torch.from_numpy(np.array(picture.convert(mode)))
+    except (OSError, SyntaxError) as error:  # SyntaxError: a broken PNG chunk
+        raise ZvrError(f"{file} cannot be read as a picture ({type(error).__name__}); the file is missing or damaged") from error
+
+
+def stays_inside(flow: torch.Tensor) -> torch.Tensor:
+    """Where a flow (2, H, W) leads to a place between the frame's pixels, (H, W) bool; false for NaN."""
+    height, width = flow.shape[1:]
+    x, y = torch.arange(width) + flow[0], torch.arange(height)[:, None] + flow[1]
+    return (x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1)
+
+
+def followed(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
+    """One flow after another, (2, H, W) each, the second sampled bilinearly where the first one leads.
+
+    NaN where the first leads out, and where the second is unknown or has a border between motions.
+    """
+    height, width = first.shape[1:]
+    x, y = torch.arange(width) + first[0], torch.arange(height)[:, None] + first[1]
+    left, top = x.nan_to_num().floor().long().clamp(0, width - 1), y.nan_to_num().floor().long().clamp(0, height - 1)
+    right, bottom = x.nan_to_num().ceil().long().clamp(0, width - 1), y.nan_to_num().ceil().long().clamp(0, height - 1)
+    around = torch.stack([second[:, row, column] for row in (top, bottom) for column in (left, right)])  # (4, 2, H, W)
+    alike = (around.amax(0) - around.amin(0)).amax(0) <= EDGE  # (H, W), false for NaN
+    total = first + warp(second.nan_to_num()[None], first[None], padding="border")[0]
+    return torch.where(alike & stays_inside(first), total, torch.nan)
 
 
 def around_centres(values: torch.Tensor, cell: int) -> torch.Tensor:
@@ -124,18 +178,3 @@ def listed(folder: Path, suffixes: tuple[str, ...]) -> tuple[Path, ...]:
     if not files:
         raise ZvrError(f"{folder} holds no {' or '.join(suffixes)} files; check the path")
     return files
-
-
-def sintel(root: str | Path, scene: str, rendering: str = "clean") -> Recorded:
-    """A scene of an MPI-Sintel folder (Butler et al. 2012), `rendering` clean or final, with its flow and its occlusions.
-
-    `root` is the folder that holds `training`, or `training` itself; raises ZvrError for an unknown scene or a folder without flow.
-    """
-    training = Path(root) / "training" if (Path(root) / "training").is_dir() else Path(root)
-    if not (training / "flow").is_dir():
-        raise ZvrError(f"{training} has no folder 'flow'; expected an MPI-Sintel folder with its training part")
-    scenes = [p.name for p in (training / "flow").iterdir()]
-    if scene not in scenes:
-        raise unknown("Sintel scene", scene, scenes)
-    occlusions = training / "occlusions" / scene
-    return Recorded.open(scene, training / rendering / scene, training / "flow" / scene, occlusions if occlusions.is_dir() else None)
