@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import struct
 from pathlib import Path
 
@@ -14,9 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from zvr_core.errors import ZvrError
-from zvr_core.flow import warp
 from zvr_core.flow_io import read_flo, read_flow, read_kitti, write_flo, write_kitti
-from zvr_core.scenes import Recorded, sintel
 
 
 @pytest.fixture
@@ -122,82 +119,3 @@ def test_a_missing_file_and_a_foreign_suffix_are_refused(tmp_path: Path) -> None
 def test_only_flows_are_written(tmp_path: Path, write) -> None:
     with pytest.raises(ZvrError, match=r"\(2, H, W\); given \(5, 7, 2\)"):
         write(tmp_path / "a", torch.zeros(5, 7, 2))
-
-
-# folders of frames and flow
-
-
-@pytest.fixture
-def recorded(tmp_path: Path) -> Recorded:
-    """Two 8 × 8 frames in Sintel's folders: everything moves by (2, 0), but the upper left 4 × 4 pixels are marked as occluded."""
-    training = tmp_path / "training"
-    for folder in ("clean", "flow", "occlusions"):
-        (training / folder / "alley_1").mkdir(parents=True)
-    for number in (1, 2):
-        cv2.imwrite(str(training / f"clean/alley_1/frame_000{number}.png"), np.full((8, 8, 3), 51 * number, np.uint8))
-    hidden = np.zeros((8, 8), np.uint8)
-    hidden[:4, :4] = 255
-    cv2.imwrite(str(training / "occlusions/alley_1/frame_0001.png"), hidden)
-    write_flo(training / "flow/alley_1/frame_0001.flo", torch.tensor([2.0, 0.0])[:, None, None].expand(2, 8, 8))
-    return sintel(tmp_path, "alley_1")
-
-
-def test_a_sintel_scene_gives_frames_flow_and_occlusion(recorded: Recorded) -> None:
-    hidden = torch.zeros(8, 8, dtype=torch.bool)
-    hidden[:4, :4] = True
-    hidden[:, 6:] = True  # leaves the frame
-    assert (len(recorded), recorded.size, recorded.name) == (2, (8, 8), "alley_1")
-    assert torch.allclose(recorded.clip().mean((1, 2, 3)), torch.tensor([0.2, 0.4]))
-    assert recorded.flow(0, 1)[0].unique().tolist() == [2]
-    assert torch.equal(recorded.occluded(0, 1), hidden)
-
-
-def test_recorded_flow_at_cells_is_in_cells(recorded: Recorded) -> None:
-    assert recorded.flow(0, 1, cell=4)[0].unique().tolist() == [0.5]
-    assert torch.equal(recorded.occluded(0, 1, cell=2), recorded.occluded(0, 1)[::2, ::2])
-
-
-def test_the_flow_backwards_is_known_where_something_lands(recorded: Recorded) -> None:
-    back = recorded.flow(1, 0)
-    assert back[:, :, 2:][:, 4:].flatten(1).unique(dim=1).tolist() == [[-2], [0]]
-    assert back[:, :4, :6].isnan().all()  # only occluded pixels would land there, and nothing in the first two columns
-    assert torch.equal(recorded.occluded(1, 0), back.isnan().any(0))
-
-
-def test_recorded_motion_is_known_between_neighbours_only(recorded: Recorded) -> None:
-    with pytest.raises(ZvrError, match="between neighbouring frames"):
-        recorded.flow(0, 2)
-
-
-def test_bad_sintel_folders_are_refused(recorded: Recorded, tmp_path: Path) -> None:
-    with pytest.raises(ZvrError, match="did you mean alley_1"):
-        sintel(tmp_path, "alley_2")
-    with pytest.raises(ZvrError, match=r"holds no \.png"):
-        sintel(tmp_path, "alley_1", "final")
-    write_flo(tmp_path / "training/flow/alley_1/frame_0001.flo", torch.zeros(2, 4, 8))
-    with pytest.raises(ZvrError, match="is of 8×4 pixels, its frames are of 8×8"):
-        recorded.flow(0, 1)
-    shutil.rmtree(tmp_path / "training/flow")
-    with pytest.raises(ZvrError, match="no folder 'flow'"):
-        sintel(tmp_path, "alley_1")
-
-
-# real files
-
-
-@pytest.mark.parametrize(
-    ("folder", "frames"),
-    [
-        ("sintel_pair", ("frame_0001.png", "frame_0002.png", "frame_0001.flo")),
-        ("middlebury_RubberWhale", ("frame10.png", "frame11.png", "flow10.flo")),
-        ("flyingchairs", ("0000000-img0.ppm", "0000000-img1.ppm", "0000000-gt.flo")),
-    ],
-)
-def test_real_flow_makes_one_frame_of_the_other(development_data: Path, folder: str, frames: tuple[str, str, str]) -> None:
-    first, second, flow = (development_data / "flow_gt" / folder / name for name in frames)
-    pair = Recorded(folder, (first, second), (flow,))
-    seen = ~pair.occluded(0, 1)
-    warped = (warp(pair.render(1)[None], pair.flow(0, 1)[None])[0] - pair.render(0)).abs().mean(0)[seen]
-    still = (pair.render(1) - pair.render(0)).abs().mean(0)[seen]
-    assert seen.float().mean() > 0.8
-    assert warped.median() < 0.6 * still.median()

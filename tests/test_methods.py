@@ -192,7 +192,7 @@ def test_on_the_bundled_pan_the_default_cosine_matches_are_not_the_identity(embe
 
     sites = [s for s in run.sites if s.stage == "up"]
     with attach(embedded.network, {s.path: look(s) for s in sites}):
-        run.run()
+        run.finish()
     assert all(share > 0.2 for share in moved.values()), moved
 
 
@@ -221,7 +221,7 @@ def test_parity_switches_the_published_readings_on():
     x0 = torch.randn(2, 2, 6, 8)
     assert method.x0(x0, context(Window(0, 2, 1), steps=9)) is x0
     assert method.x0(x0, context(Window(0, 2, 1), steps=50)) is not x0
-    first, second = (method.noise(NoiseSource(0), "start", 0, Window(a, a + 3, a + 1), (4,)) for a in (0, 3))
+    first, second = (method.noise_plugin.noise(NoiseSource(0), "start", 0, Window(a, a + 3, a + 1), (4,)) for a in (0, 3))
     assert torch.equal(first, second)
 
 
@@ -235,5 +235,5 @@ def test_parity_runs_at_any_size(embedded):
 
     for height, width in ((1, 1), (5, 9), (16, 7)):
         frames = torch.rand(1, 3, height, width).expand(3, -1, -1, -1).clone()
-        run = Restoration(load_clip(frames), embedded, diffir2vr(parity=True), steps=2).run()
+        run = Restoration(load_clip(frames), embedded, diffir2vr(parity=True), steps=2).finish()
         assert torch.cat(list(run.frames())).shape == (3, 3, 4 * height, 4 * width)

@@ -74,6 +74,29 @@ def test_clip_without_frames_is_an_error() -> None:
         psnr(clip(0), clip(0))
 
 
+@pytest.mark.parametrize("values", [(0.0, 0.0, 0.0), (1.0, 1.0, 1.0), (0.2, 0.7, 0.4)], ids=str)
+def test_constant_frames_give_no_nan(values: tuple[float, ...]) -> None:
+    x = torch.tensor(values)[:, None, None, None].expand(3, 3, 24, 32)
+    truth = torch.full_like(x, 0.5)
+    motion = list(metrics.motions(truth))
+    error = metrics.warping_error(x, motion, truth)
+    numbers = [
+        *psnr(x, truth),
+        *ssim(x, truth),
+        metrics.high_pass_correlation(x, truth),
+        *(error.value, error.coverage, error.floor),
+        metrics.interpolation_error(x),
+        metrics.profile_flicker(x),
+        metrics.residual_flicker(x, truth),
+        metrics.frame_similarity(x),
+        metrics.flow_map_error(x, truth),
+        metrics.match_sharpness(x, truth, 0.0).weight,
+    ]
+    assert all(math.isfinite(float(number)) for number in numbers)
+    with pytest.raises(ZvrError, match="no detail"):
+        metrics.relative_sharpness(x, truth)
+
+
 class CountingClip:
     """A clip that is never read more than one frame at a time, and each frame once."""
 

@@ -21,7 +21,7 @@ def clip_of(frames, height, width, seed=0):
 
 
 def result(clip, model, method, steps=2, **settings):
-    return torch.cat(list(Restoration(clip, model, method, steps=steps, **settings).run().frames()))
+    return torch.cat(list(Restoration(clip, model, method, steps=steps, **settings).finish().frames()))
 
 
 def test_per_frame_is_the_plain_sampler_bit_for_bit(embedded):
@@ -30,12 +30,12 @@ def test_per_frame_is_the_plain_sampler_bit_for_bit(embedded):
     run = Restoration(clip, embedded, per_frame(window=2), steps=3, seed=5)
     prepared = DDIM().prepare(embedded.scheduler, 3)
     condition = embedded.encode(clip[:], lambda purpose, shape: torch.zeros(2, *shape))
-    x = run.source.stack("start", 0, range(2), embedded.latent_shape((9, 13)))
+    x = run.draws.source.stack("start", 0, range(2), embedded.latent_shape((9, 13)))
     with torch.no_grad():
         for i in range(3):
             x = prepared.step(i, embedded.predict(x, prepared.timesteps[i], prepared.alpha_bar[i], condition), x)
         expected = embedded.decode(x, condition, (9, 13)).clamp(0, 1)
-    assert torch.equal(torch.cat(list(run.run().frames())), expected)
+    assert torch.equal(torch.cat(list(run.finish().frames())), expected)
 
 
 @settings(max_examples=6, deadline=None)
@@ -125,7 +125,7 @@ def test_a_known_flow_takes_the_place_of_the_estimate(embedded):
 
     clip = load_clip(torch.rand(1, 3, 8, 12).expand(3, -1, -1, -1).clone())
     run = Restoration(clip, embedded, load_method("latent_warping"), steps=1, flow=KnownFlow(Still()))
-    frames = torch.cat(list(run.run().frames()))
+    frames = torch.cat(list(run.finish().frames()))
     assert torch.allclose(frames[0], frames[1], atol=1e-5)  # one step, all of it warped from the key frame
 
 
@@ -143,7 +143,7 @@ def test_two_merges_of_one_site_are_refused(embedded):
     from zvr_core.methods.token_merging import TokenMerging
 
     method = Method("two", (TokenMerging(), TokenMerging()))
-    with pytest.raises(ZvrError, match=r"TokenMerging and TokenMerging both edit the tokens of down\.1\.0"):
+    with pytest.raises(ZvrError, match=r"TokenMerging and TokenMerging 2 both edit the tokens of down\.1\.0"):
         result(clip_of(2, 8, 8), embedded, method, steps=1)
 
 
@@ -161,7 +161,7 @@ def test_values_that_are_not_finite_stop_the_run_with_the_place(embedded):
         def x0(self, x0, context):
             return x0 * float("nan") if context.step == 1 else x0
 
-    with pytest.raises(ZvrError, match="x_t of frames 0 to 1 is not finite after step 1"):
+    with pytest.raises(ZvrError, match="step 1, frames 0 to 1: values are not finite, first in Broken's edit of the x0"):
         result(clip_of(2, 8, 8), embedded, Method("broken", (Broken(),)), steps=2)
 
 

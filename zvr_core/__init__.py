@@ -14,6 +14,11 @@ _HOME = {
     "load_model": "models.load",
     "load_method": "methods.presets",
     "Restoration": "restore",
+    "LastStep": "history",
+    "Unobserved": "events",
+    "RecordAt": "record",
+    "Truth": "recorded_clip",
+    "open_trace": "trace",
     "Correspondence": "correspondence",
     "ZvrError": "errors",
 }

@@ -34,6 +34,11 @@ class Edited(NamedTuple):
 TokenEdit = Callable[[torch.Tensor], Edited]
 
 
+def unchanged(hidden: torch.Tensor) -> Edited:
+    """The edit that edits nothing."""
+    return Edited(hidden, lambda output: output)
+
+
 @dataclass(frozen=True)
 class Site:
     """One self-attention layer at one input size."""

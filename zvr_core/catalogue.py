@@ -20,6 +20,7 @@ SAMPLERS = {
     "ddim": "deterministic (Song et al. 2021)",
     "ddpm": "DDIM with eta 1: fresh noise at every step",
     "spaced": "ancestral sampling on evenly spaced times: DiffIR2VR-Zero's sampler",
+    "dpm++": "DPM-Solver++(2M), deterministic, second order (Lu et al. 2022)",
 }
 
 DEGRADATIONS = {
@@ -32,4 +33,12 @@ DEGRADATIONS = {
     "lowlight": "lowlight=0.3: gain 0 to 1, with noise",
     "realworld": "realworld=4: a random chain that ends 4 times smaller",
     "grey": "grey: no colour",
+}
+
+TABLES = {
+    "1": "per frame and with the method on several degradations (Yeh et al. 2024, Table 1)",
+    "2-left": "which matcher in the down and in the up blocks (Table 2, left)",
+    "2-right": "when to warp latents and when to merge tokens (Table 2, right)",
+    "4": "what merged tokens receive (Table 4)",
+    "matchers": "every matcher: how often it is right, and what it does to the video",
 }

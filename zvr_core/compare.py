@@ -58,7 +58,7 @@ class Restored:
 
 def quietly(run: Restoration, label: str) -> Restoration:
     """Runs without a progress bar."""
-    return run.run()
+    return run.finish()
 
 
 def restored(clip: Clip, model: Model, method: Method, steps: int, seed: int, watch: Watch = quietly) -> Restored:

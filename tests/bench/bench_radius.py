@@ -64,7 +64,7 @@ def main() -> None:
             return edit
 
         with attach(model.network, {s.path: look(s) for s in run.sites if s.stage == "up"}):
-            run.run()
+            run.finish()
     print("| radius px | " + " | ".join(map(str, RADII)) + " |\n|---|" + "---:|" * len(RADII))
     for cell in (8, 16):
         shares = [counts[cell, radius][0] / counts[cell, radius][1] for radius in RADII]

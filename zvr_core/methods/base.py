@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 
-from zvr_core.attention import Site, TokenEdit
+from zvr_core.attention import Edited, Site, TokenEdit
 from zvr_core.correspondence import CorrespondenceService
 from zvr_core.errors import ZvrError
+from zvr_core.memory import Memory
 from zvr_core.noise import NoiseSource
+from zvr_core.notes import Notes
 from zvr_core.windows import Window, plan_windows
-
-
-@dataclass
-class Memory:
-    """What plug-ins keep between passes; emptied at each step's end."""
-
-    slots: dict[Hashable, Any] = field(default_factory=dict)
-
-    def end_step(self) -> None:
-        self.slots.clear()
 
 
 @dataclass(frozen=True)
@@ -38,10 +30,16 @@ class Context:
     cell: int  # output pixels per latent cell
     flow: CorrespondenceService
     memory: Memory
+    notes: Notes = Notes()
 
 
 class PlugIn:
-    """Overrides what it needs.  Subclasses are frozen dataclasses: values that can be compared, printed and varied."""
+    """Overrides what it needs.  Subclasses are frozen dataclasses: values that can be compared, printed and varied.
+
+    `persistent` names the memory slots that outlive a step.  What a hook is given it leaves as it is, and returns something new.
+    """
+
+    persistent: ClassVar[tuple[str, ...]] = ()
 
     def plan(self, count: int, cuts: Sequence[int]) -> tuple[Window, ...]:
         """Windows over `count` frames; one owner."""
@@ -135,7 +133,8 @@ class Method:
         return owner(self.plugins, "plan", Windows())
 
     @property
-    def _noise(self) -> PlugIn:
+    def noise_plugin(self) -> PlugIn:
+        """Whose `noise` draws for this method."""
         return owner(self.plugins, "noise", IndependentNoise())
 
     def plan(self, count: int, cuts: Sequence[int]) -> tuple[Window, ...]:
@@ -145,28 +144,39 @@ class Method:
             raise ZvrError(f"{type(self._planner).__name__} planned windows that do not hold each of {count} frames once, in order")
         return windows
 
-    def noise(self, source: NoiseSource, purpose: str, step: int, window: Window, shape: Sequence[int]) -> torch.Tensor:
-        return self._noise.noise(source, purpose, step, window, shape)
-
     def sites(self, sites: Sequence[Site], size: tuple[int, int]) -> Sequence[Site]:
         for plugin in self.plugins:
             sites = plugin.sites(sites, size)
         return sites
 
+    @property
+    def persistent(self) -> frozenset[str]:
+        """The memory slots that outlive a step."""
+        return frozenset(name for plugin in self.plugins for name in plugin.persistent)
+
+    @property
+    def _named(self) -> Sequence[tuple[str, PlugIn]]:
+        """The plug-ins by class name; the second of a class is numbered."""
+        names = [type(plugin).__name__ for plugin in self.plugins]
+        seconds = [names[: i + 1].count(name) for i, name in enumerate(names)]
+        return [(name if n == 1 else f"{name} {n}", p) for name, n, p in zip(names, seconds, self.plugins, strict=True)]
+
     def latent(self, x_t: torch.Tensor, context: Context) -> torch.Tensor:
-        for plugin in self.plugins:
-            x_t = plugin.latent(x_t, context)
+        for name, plugin in self._named:
+            edited = plugin.latent(x_t, context)
+            context.notes.edited(name, "latent", x_t, edited)
+            x_t = edited
         return x_t
 
     def tokens(self, sites: Sequence[Site], context: Context) -> dict[str, TokenEdit]:
         """The edits of one pass by module path; a site has one owner, since the first merge gives up the frame structure."""
         edits: dict[str, TokenEdit] = {}
         for site in sites:
-            found = [(p, edit) for p in self.plugins if (edit := p.tokens(site, context)) is not None]
+            found = [(name, edit) for name, p in self._named if (edit := p.tokens(site, context)) is not None]
             if len(found) > 1:
-                names = " and ".join(type(p).__name__ for p, _ in found)
+                names = " and ".join(name for name, _ in found)
                 raise ZvrError(f"{names} both edit the tokens of {site.name}; one owner a site expected; give them different stages")
-            edits.update((site.path, edit) for _, edit in found)
+            edits.update((site.path, noted(edit, name, site, context.notes)) for name, edit in found)
         return edits
 
     def padded_sites(self, sites: Sequence[Site]) -> Sequence[Site]:
@@ -174,11 +184,24 @@ class Method:
         return sites if any(p.drops_padding() for p in self.plugins) else ()
 
     def x0(self, x0: torch.Tensor, context: Context) -> torch.Tensor:
-        for plugin in self.plugins:
-            x0 = plugin.x0(x0, context)
+        for name, plugin in self._named:
+            edited = plugin.x0(x0, context)
+            context.notes.edited(name, "x0", x0, edited)
+            x0 = edited
         return x0
 
     def frames(self, frames: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
         for plugin in self.plugins:
             frames = plugin.frames(frames, reference)
         return frames
+
+
+def noted(edit: TokenEdit, plugin: str, site: Site, notes: Notes) -> TokenEdit:
+    """The same edit, put on record."""
+
+    def edit_and_note(hidden: torch.Tensor) -> Edited:
+        edited = edit(hidden)
+        notes.edited(plugin, "tokens", hidden, edited.hidden, site.name)
+        return edited
+
+    return edit_and_note

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
 from zvr_core.flow import warp
 from zvr_core.methods.base import Context, PlugIn
@@ -25,25 +26,30 @@ class LatentWarping(PlugIn):
     period: Period = Period(0.0, 0.1)
     across: bool = True
 
-    def x0(self, x0: torch.Tensor, context: Context) -> torch.Tensor:
+    def x0(self, x0: Tensor, context: Context) -> Tensor:
         if not self.period.contains(context.step, context.steps):
             return x0
         window, k = context.window, context.window.key_index
-        x0 = x0.clone()
+        x0, shares = x0.clone(), []
         if self.across and window.continues:
-            source = context.memory.slots["latent warping: key x0"].to(x0)
-            self._paste(x0[k : k + 1], source, context, [window.key], window.previous_key)
+            source = context.memory.slots["latent warping", "key x0"].to(x0)
+            shares.append(self._paste(x0[k : k + 1], source, context, [window.key], window.previous_key))
         for f in window.frames:
             if f != window.key:
                 i = f - window.start
-                self._paste(x0[i : i + 1], x0[k : k + 1], context, [f], window.key)
-        context.memory.slots["latent warping: key x0"] = x0[k : k + 1].clone()
+                shares.append(self._paste(x0[i : i + 1], x0[k : k + 1], context, [f], window.key))
+        context.memory.slots["latent warping", "key x0"] = x0[k : k + 1].clone()
+        context.notes.say(warped=sum(shares) / len(window))
         return x0
 
-    def _paste(self, target: torch.Tensor, source: torch.Tensor, context: Context, frames: list[int], source_frame: int) -> None:
-        """In place, on the part of the padded latent that shows the picture: where visible, the warped source (nearest)."""
+    def _paste(self, target: Tensor, source: Tensor, context: Context, frames: list[int], source_frame: int) -> Tensor:
+        """In place, on the part of the padded latent that shows the picture: where visible, the warped source (nearest).
+
+        Returns the share of cells replaced.
+        """
         h, w = context.grid
         moved = context.flow.to_key(frames, source_frame, context.grid, context.cell)
         warped = warp(source[..., :h, :w], moved.flow.to(source), mode="nearest")  # (1, C, h, w)
         visible = ~moved.occluded.to(source.device)[:, None]  # (1, 1, h, w)
         target[..., :h, :w] = torch.where(visible, warped, target[..., :h, :w])
+        return visible.float().mean()

@@ -55,6 +55,7 @@ class TokenMerging(PlugIn):
             tokens = hidden.unflatten(0, (-1, len(window)))  # (S, F, N, C)
             matches = [matcher.match(stream, site.grid, window.key_index, flow) for stream in tokens]
             merged = merge(tokens, matches, ratio, self.mode, self.rank, self.attend)
+            context.notes.merging(site, ratio, matches[-1], merged)
             elsewhere = {} if merged.context is merged.queries else {"encoder_hidden_states": merged.context}
             return Edited(merged.queries, lambda output: merged.unmerge(output).flatten(0, 1), elsewhere)  # (S·F, N, C)
 
