@@ -243,7 +243,7 @@ def main() -> None:
     parser.add_argument("--listing", type=Path, default=HERE / "training_files.txt", help="the frozen list of training files")
     parser.add_argument("--list", action="store_true", help="freeze the list from the folder and stop")
     parser.add_argument(
-        "--steps", type=int, nargs="+", default=[5200, 13500], help="the step at which each cycle of the learning rate ends"
+        "--steps", type=int, nargs="+", default=[5200, 10000], help="the step at which each cycle of the learning rate ends"
     )
     parser.add_argument("--cooldown", type=float, default=0.25, help="share of each cycle over which the learning rate falls to zero")
     parser.add_argument("--lr", type=float, default=8e-4)
