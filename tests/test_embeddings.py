@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.nn.functional import cosine_similarity
 
-from zvr_core.embeddings import HISTOGRAMS, load_clip
+from zvr_core.embeddings import HISTOGRAMS, load_clip_embedding
 from zvr_core.errors import ZvrError
 from zvr_core.scenes import photograph
 from zvr_core.temporal import frame_similarity
@@ -57,20 +57,20 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("size", [(32, 32), (48, 20), (17, 90)])
 def test_clip_gives_one_vector_per_frame_of_any_size(folder: Path, size: tuple[int, int]) -> None:
-    clip = load_clip(folder)
+    clip = load_clip_embedding(folder)
     assert clip.name == "CLIP tiny"
     assert clip(torch.rand(2, 3, *size)).shape == (2, 12)
 
 
 def test_clip_sees_the_middle_of_a_wide_frame(folder: Path) -> None:
-    clip, wide = load_clip(folder), torch.rand(1, 3, 32, 64)
+    clip, wide = load_clip_embedding(folder), torch.rand(1, 3, 32, 64)
     torch.testing.assert_close(clip(wide), clip(wide[..., 16:48]))
 
 
 def test_a_folder_without_clip_is_refused_in_one_line(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(ZvrError, match=r"no config\.json in"):
-        load_clip(tmp_path)
+        load_clip_embedding(tmp_path)
     (tmp_path / "config.json").write_text("{")
     with pytest.raises(ZvrError, match="cannot be read as a CLIP model") as error:
-        load_clip(tmp_path)
+        load_clip_embedding(tmp_path)
     assert "\n" not in str(error.value)

@@ -1,7 +1,7 @@
 """What a frame shows, as one vector: for the frame similarity FS.
 
 HISTOGRAMS     our own: small, needs no weights, says what it is
-load_clip(…)   CLIP, which papers use, from a local folder
+load_clip_embedding(…)   CLIP, which papers use, from a local folder
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ HISTOGRAMS = Histograms()
 
 @dataclass(frozen=True, eq=False)
 class ClipEmbedding:
-    """The image half of a CLIP model (Radford et al. 2021); make it with `load_clip`."""
+    """The image half of a CLIP model (Radford et al. 2021); make it with `load_clip_embedding`."""
 
     name: str
     network: Any
@@ -78,7 +78,7 @@ class ClipEmbedding:
         return self.network((small - mean) / deviation).image_embeds  # (F, D)
 
 
-def load_clip(folder: str | Path, device: str | torch.device = "cpu") -> ClipEmbedding:
+def load_clip_embedding(folder: str | Path, device: str | torch.device = "cpu") -> ClipEmbedding:
     """CLIP from a local folder in the layout of transformers (config.json, model.safetensors).
 
     Raises ZvrError where there is none, or it cannot be read.

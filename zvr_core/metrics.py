@@ -22,7 +22,7 @@ from __future__ import annotations
 import torch
 from kornia.metrics import ssim as ssim_map
 
-from zvr_core.embeddings import load_clip
+from zvr_core.embeddings import load_clip_embedding
 from zvr_core.errors import ZvrError
 from zvr_core.frames import Frames, paired, size_of
 from zvr_core.lpips import Lpips, load_lpips
@@ -53,7 +53,7 @@ __all__ = [
     "high_pass_correlation",
     "interpolation_error",
     "interpolation_lpips",
-    "load_clip",
+    "load_clip_embedding",
     "load_lpips",
     "match_sharpness",
     "motions",

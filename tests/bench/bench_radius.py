@@ -1,6 +1,6 @@
 """Which radius of the spatial prior finds the most true matches?  Chosen on the development clips.
 
-    python tests/bench/bench_radius.py --data ../shared/data
+    python tests/bench/bench_radius.py CLIPS
 
 While clips are restored per frame, the up sites' tokens are matched to the key frame with several radii; a match is right when it
 lies within one token of the optical flow of the truth, where that passes the forward-backward test.
@@ -10,15 +10,12 @@ from __future__ import annotations
 
 import argparse
 from collections import defaultdict
-from pathlib import Path
 
 import torch
-from bench_quality import SPLITS, high_resolution
 
 from zvr_core.attention import Edited, attach
-from zvr_core.clip import load_clip
 from zvr_core.correspondence import Correspondence
-from zvr_core.degrade import degrade_clip, parse_degradation
+from zvr_core.evaluation_cell import load_source
 from zvr_core.methods.base import Method, Windows
 from zvr_core.models.load import load_model
 from zvr_core.restore import Restoration
@@ -40,15 +37,15 @@ def right(target: torch.Tensor, site, moved) -> tuple[int, int]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    parser.add_argument("clips", nargs="+")
     parser.add_argument("--frames", type=int, default=6)
     parser.add_argument("--steps", type=int, default=5)
     args = parser.parse_args()
     model, counts = load_model("embedded"), defaultdict(lambda: [0, 0])
-    for name in SPLITS["development"]:
-        truth = high_resolution(args.data / "clips" / name, args.frames, 320)
-        lq = load_clip(torch.cat(list(degrade_clip(truth, parse_degradation("blur=1.2,down=4,noise=5"), 0))))
-        run, flow = Restoration(lq, model, Method("plain", (Windows(args.frames),)), steps=args.steps), Correspondence(truth)
+    for name in args.clips:
+        source = load_source(name, "blur=1.2,down=4,noise=5", args.frames, 320, model.scale)
+        run = Restoration(source.lq, model, Method("plain", (Windows(args.frames),)), steps=args.steps)
+        flow = Correspondence(source.truth)
         window = run.windows[0]
 
         def look(site, window=window, flow=flow):

@@ -107,6 +107,7 @@ class Upscaler:
     text: torch.Tensor
     guidance: float = 1.0
     augmentation: Augmentation = field(default_factory=Untouched)
+    _found: dict[tuple[int, int], tuple[Site, ...]] = field(default_factory=dict, init=False, repr=False)
 
     @property
     def device(self) -> torch.device:
@@ -138,6 +139,11 @@ class Upscaler:
         return (self.codec.channels, h, w)
 
     def sites(self, size: tuple[int, int]) -> tuple[Site, ...]:
+        if size not in self._found:  # a probe takes longer to say where the sites are than a small run to use them
+            self._found[size] = self._find_sites(size)
+        return self._found[size]
+
+    def _find_sites(self, size: tuple[int, int]) -> tuple[Site, ...]:
         channels, h, w = self.latent_shape(size)
         x = torch.zeros(1, channels + 3, h, w, device="meta")
         labels = torch.zeros(len(self.augmentation.labels), dtype=torch.long, device="meta") if self.augmentation.labels else None
