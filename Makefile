@@ -1,4 +1,5 @@
-# make demo: see a restoration.  make test: all tests.  make lab: JupyterLab.  make lint: style and types.
+# make demo: see a restoration.  make test: all tests, notebooks too.  make lab: JupyterLab.  make lint: style and types.
+# make notebooks: executes the notebooks anew, in place, as they are committed (or some: make notebooks NOTEBOOKS=notebooks/01*.ipynb).
 # TORCH_INDEX holds the CPU build of torch; plain torch from PyPI pulls gigabytes of CUDA on Linux.
 # With a GPU that is what you want: make demo TORCH_INDEX=
 
@@ -7,17 +8,23 @@ TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 READY := .venv/ready
+NOTEBOOKS ?= $(wildcard notebooks/*.ipynb)
+NBVAL := --nbval --nbval-current-env --nbval-cell-timeout 300 --nbval-sanitize-with tests/nbval_sanitize.cfg
 
-.PHONY: demo test lab lint clean
+.PHONY: demo test lab notebooks lint clean
 
 demo: $(READY)
 	$(BIN)/zvr demo -o runs/demo
 
+# one thread: two busy ones are often slower; every notebook cell must print what is stored in it
 test: $(READY)
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests notebooks $(NBVAL)
 
 lab: $(READY)
-	$(BIN)/jupyter lab notebooks
+	$(BIN)/jupyter lab notebooks $(if $(filter 0,$(shell id -u)),--allow-root)
+
+notebooks: $(READY)
+	$(BIN)/python tests/refresh_notebooks.py $(NOTEBOOKS)
 
 lint: $(READY)
 	$(BIN)/ruff check .

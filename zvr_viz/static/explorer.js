@@ -1,0 +1,343 @@
+// The explorer: one cursor (step, frame, site, token, row) that all panes follow.
+//
+// `state` is where the user wants to be, `scene` what is drawn: a state with all its parts at hand.  Until the parts have come the
+// old scene stays, and the words on the screen are always those of the scene.
+
+const START = {
+  step: 0, frame: 0, site: "", token: -1, row: 0.5, picture: "preview", layer: "none", feature: "", choose: "largest", threshold: 0,
+  show: ["flow", "feature", "truth", "lines", "path"],
+}; // prettier-ignore
+const AHEAD = 3; // steps decoded before they are asked for
+const BEAT = 140; // milliseconds per step while playing
+const KEYS = [
+  ["← →", "step; with Shift five steps"], ["↑ ↓", "frame; with Shift five frames"], ["Home End", "first, last step"],
+  ["Space", "play"], [", .", "next token by disagreement"], ["[ ]", "site"], ["M", "map"], ["P", "picture"], ["?", "this help"],
+]; // prettier-ignore
+
+class Explorer {
+  constructor(model, el) {
+    this.model = model;
+    this.el = el;
+    this.hovered = -1;
+    this.store = new Store(model, () => this.draw());
+    this.controls = new Controls(this);
+    this.panes = { pair: new Pair(this), chart: new Chart(this), similarity: new Similarity(this), sites: new Sites(this), profile: new Profile(this) };
+    this.live = new Live(this);
+    this.root = this.build();
+    el.append(this.root);
+    this.listen();
+    this.measure();
+    this.open();
+  }
+
+  build() {
+    const { pair, chart, similarity, sites, profile } = this.panes;
+    const { title, tools, legend, frames, steps, foot, help } = this.controls;
+    this.main = h("div.zvr-main", {}, pair.el, legend, frames, chart.el, steps);
+    this.side = h("div.zvr-side", {}, similarity.el, sites.el, profile.el);
+    return h("div.zvr", { tabindex: 0, role: "group", "aria-label": "explorer of a restoration" },
+      h("header.zvr-top", {}, title, tools), this.live.el, h("div.zvr-body", {}, this.main, this.side), foot, help); // prettier-ignore
+  }
+
+  listen() {
+    const { root, model } = this;
+    root.addEventListener("keydown", (event) => this.key(event));
+    root.addEventListener("pointerdown", (event) => event.target.closest("button, input, select") || root.focus({ preventScroll: true }));
+    const on = (name, act) => (model.on(name, act), () => model.off(name, act));
+    const media = matchMedia("(prefers-color-scheme: dark)");
+    const retheme = () => ((this.theme = null), this.draw());
+    media.addEventListener("change", retheme);
+    const themed = new MutationObserver(retheme); // JupyterLab names its theme on the body
+    themed.observe(document.body, { attributes: true });
+    const sized = new ResizeObserver(() => (this.measure(), this.draw()));
+    for (const column of [this.main, this.side]) sized.observe(column);
+    const seen = new IntersectionObserver(() => this.draw()); // a canvas scrolled out of view may have lost its pixels
+    seen.observe(root);
+    this.undo = [
+      on("change:head", () => this.open()),
+      on("change:live", () => this.live.update()),
+      on("change:state", () => this.restore()),
+      () => media.removeEventListener("change", retheme),
+      () => [themed, sized, seen].forEach((observer) => observer.disconnect()),
+      () => clearInterval(this.playing),
+      () => this.store.close(),
+    ];
+  }
+
+  // How wide the columns are; beside each other, the chart grows until both end together.
+  measure() {
+    const { main, side, panes } = this;
+    this.widths = [main.clientWidth, panes.similarity.el.clientWidth];
+    const beside = side.offsetTop < main.offsetTop + 20;
+    panes.chart.grow(beside ? side.clientHeight - main.clientHeight : 0);
+  }
+
+  // A new description: first of all recordings, then whenever a step is added.
+  open() {
+    const head = this.model.get("head");
+    const followed = this.model.get("live").follow && this.head && this.position(this.state.step) === this.head.axis.length - 1;
+    if (this.head && head.epoch !== this.store.epoch) this.store.unpack();
+    this.head = head;
+    this.store.missing.clear(); // what was not there may be now
+    this.runs = head.runs.map((about, number) => new Run(number, about, head, this.store));
+    this.tables = Object.fromEntries(Object.entries(head.palette.maps).map(([name, anchors]) => [name, colourTable(anchors)]));
+    this.panes.sites.build(this.runs);
+    this.state = this.valid({ ...START, ...head.first, ...this.state, ...this.model.get("state") });
+    if (followed && head.axis.length) this.state.step = head.axis.at(-1)[0];
+    this.controls.open();
+    this.live.update();
+    this.draw();
+  }
+
+  // A state that the recordings can show, whatever was asked for.
+  valid(state) {
+    const [run] = this.runs;
+    const pick = (value, known, other) => (known.includes(value) ? value : other);
+    state.frame = Math.min(Math.max(0, Math.round(state.frame) || 0), this.head.frames - 1);
+    state.site = pick(state.site, run.sites.map(({ name }) => name), run.sites[0]?.name ?? ""); // prettier-ignore
+    state.feature = pick(state.feature, run.features, run.features[0] ?? "");
+    state.picture = pick(state.picture, run.pictures, run.pictures[0] ?? "preview");
+    state.layer = pick(state.layer, Object.keys(LAYERS), "none");
+    state.step = this.head.axis[this.position(state.step)]?.[0] ?? 0;
+    if (!run.truth && LAYERS[state.layer].needs === "truth") state.layer = "none";
+    return state;
+  }
+
+  // The place on the axis that is nearest to a step of the first run.
+  position(step) {
+    const { axis } = this.head;
+    return axis.reduce((best, place, pos) => (Math.abs(place[0] - step) < Math.abs(axis[best][0] - step) ? pos : best), 0);
+  }
+
+  restore() {
+    this.state = this.valid({ ...this.state, ...this.model.get("state") });
+    this.draw();
+  }
+
+  set(changes) {
+    Object.assign(this.state, changes);
+    this.valid(this.state);
+    this.draw();
+    clearTimeout(this.telling); // the kernel hears where the cursor came to rest
+    this.telling = setTimeout(() => {
+      this.model.set("state", { ...this.state });
+      this.model.save_changes();
+    }, 120);
+  }
+
+  go(pos) {
+    const place = this.head.axis[Math.max(0, Math.min(this.head.axis.length - 1, pos))];
+    if (place) this.set({ step: place[0] });
+  }
+
+  point(token) {
+    if (token === this.hovered) return;
+    this.hovered = token;
+    this.draw();
+  }
+
+  choose(token) {
+    if (token >= 0) this.set({ token });
+  }
+
+  // The next token in the order of disagreement.
+  turn(by) {
+    const { scene } = this;
+    const list = scene?.listed ?? [];
+    if (!list.length) return;
+    const place = list.indexOf(this.state.token);
+    this.set({ token: list[(place + by + list.length + (place < 0 && by < 0 ? 1 : 0)) % list.length] });
+  }
+
+  cycle(name, known) {
+    this.set({ [name]: known[(known.indexOf(this.state[name]) + 1) % known.length] });
+  }
+
+  play() {
+    if (this.playing) {
+      clearInterval(this.playing);
+      this.playing = null;
+    } else {
+      const beat = () => this.scene?.state.step === this.state.step && this.go((this.position(this.state.step) + 1) % this.head.axis.length);
+      this.playing = setInterval(beat, BEAT);
+    }
+    this.controls.played(Boolean(this.playing));
+  }
+
+  // Nothing that is pressed inside reaches the notebook, except to save it.
+  key(event) {
+    if ((event.ctrlKey || event.metaKey) && event.key === "s") return;
+    event.stopPropagation();
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    const { target } = event;
+    if (target.closest("[data-own]") && !["?", "Escape"].includes(event.key)) return; // sliders and lists that use the arrows themselves
+    if (target.closest("button") && [" ", "Enter"].includes(event.key)) return;
+    const pos = this.position(this.state.step);
+    const leap = event.shiftKey ? 5 : 1;
+    const sites = this.runs[0].sites.map(({ name }) => name);
+    const near = (by) => sites.length && this.set({ site: sites[(sites.indexOf(this.state.site) + by + sites.length) % sites.length] });
+    const act = {
+      ArrowLeft: () => this.go(pos - leap),
+      ArrowRight: () => this.go(pos + leap),
+      ArrowUp: () => this.set({ frame: this.state.frame - leap }),
+      ArrowDown: () => this.set({ frame: this.state.frame + leap }),
+      Home: () => this.go(0),
+      End: () => this.go(this.head.axis.length - 1),
+      " ": () => this.play(),
+      ",": () => this.turn(-1),
+      ".": () => this.turn(1),
+      "[": () => near(-1),
+      "]": () => near(1),
+      m: () => this.cycle("layer", this.controls.layers()),
+      p: () => this.cycle("picture", this.runs[0].pictures),
+      "?": () => this.controls.helped(),
+      Escape: () => this.controls.helped(false),
+    }[event.key.length === 1 ? event.key.toLowerCase() : event.key];
+    if (!act) return;
+    event.preventDefault();
+    act();
+  }
+
+  // Draws once per screen frame, whatever happened in between.
+  draw() {
+    this.controls.sync();
+    this.due ??= requestAnimationFrame(() => {
+      this.due = null;
+      const scene = this.compose();
+      if (scene.ready) this.paint(scene);
+      this.prefetch(scene);
+    });
+  }
+
+  // All that the panes need for the state, as far as it has come.
+  compose() {
+    const { state, head, runs } = this;
+    const pos = this.position(state.step);
+    const place = head.axis[pos] ?? [];
+    const scene = { state: { ...state }, head, pos, frame: state.frame, key: runs[0].key[state.frame], feature: state.feature, row: state.row };
+    scene.needed = [];
+    scene.site = runs[0].site(state.site);
+    scene.looks = runs.map((run) => this.look(scene, run, place[run.number] ?? -1));
+    scene.ready = scene.looks.every(({ ready }) => ready);
+    return scene;
+  }
+
+  look(scene, run, step) {
+    const { state, needed } = scene;
+    const site = run.site(state.site);
+    const look = { run, step, site, ready: true };
+    const bad = run.missing;
+    look.siteNote = bad.sites ?? `${run.label} has no site ${state.site}`;
+    const want = (name) => (needed.push(name), this.store.missing.get(name));
+    const picture = (frame) => {
+      const kind = run.pictures.includes(state.picture) ? state.picture : run.pictures[0];
+      if (!kind || (kind === "preview" && step < 0)) return (look.pictureNote = bad.steps ?? bad.preview), null;
+      const name = run.picturePart(kind, step, frame);
+      look.pictureNote = want(name) ?? look.pictureNote;
+      const bitmap = this.store.picture(name);
+      look.ready &&= Boolean(bitmap) || this.store.missing.has(name);
+      return bitmap;
+    };
+    look.source = picture(state.frame);
+    look.keyed = picture(run.key[state.frame]);
+    if (step < 0) look.pictureNote = bad.steps ?? "this run has no step here";
+    if (!site || step < 0) return look;
+    want(run.part("flow", site.name, state.frame));
+    want(run.part("match", step, site.name, state.frame));
+    look.pairs = run.pairs(step, site, state.frame, state.feature);
+    if (bad.rows) look.rows = { note: bad.rows };
+    else if (!run.number) {
+      want(run.part("rows", step, site.name, state.frame));
+      look.rows = run.rows(step, site, state.frame);
+    }
+    look.ready &&= Boolean(look.pairs) && (Boolean(look.rows) || run.number > 0);
+    return look;
+  }
+
+  paint(scene) {
+    const began = performance.now();
+    this.theme ??= this.readTheme();
+    Object.assign(scene, { theme: this.theme, tables: this.tables, marks: { ...this.head.palette.marks, other: "#CC79A7" }, both: "#000", hovered: this.hovered });
+    this.list(scene);
+    this.scene = scene;
+    const { pair, chart, similarity, sites, profile } = this.panes;
+    const [main, side] = this.widths;
+    if (!main) return; // not on the screen
+    pair.draw(scene, main);
+    chart.draw(scene, main);
+    similarity.draw(scene, side);
+    sites.draw(scene);
+    profile.draw(scene, side);
+    this.controls.describe(scene);
+    this.root.dataset.step = scene.state.step;
+    this.root.dataset.paint = (performance.now() - began).toFixed(1);
+  }
+
+  // Which tokens are drawn, and in which order the keys go through them.
+  list(scene) {
+    const { pairs, rows, site } = scene.looks[0];
+    const { state } = scene;
+    scene.chosen = scene.listed = [];
+    if (pairs?.order && scene.frame !== scene.key) {
+      const enough = pairs.order.filter((token) => pairs.apart[token] >= state.threshold);
+      scene.enough = enough.length;
+      scene.listed = Array.from(enough);
+      scene.chosen = state.choose === "largest" ? scene.listed.slice(0, MOST_LINES) : spread(site.grid).filter((token) => pairs.apart[token] >= state.threshold);
+    }
+    if (state.token >= 0 && site && state.token < tokens(site)) scene.token = state.token;
+    else scene.token = scene.chosen.find((token) => rows?.of?.has(token)) ?? scene.chosen[0] ?? -1;
+    if (state.token !== scene.token) this.state.token = state.token = scene.token;
+  }
+
+  // Asks for what is missing now, then for what the panes show besides, then for the neighbourhood.
+  prefetch(scene) {
+    const { head, runs, state, store } = this;
+    const later = [];
+    for (const look of scene.looks) {
+      const { run, step, site } = look;
+      if (step < 0) continue;
+      if (run.pictures.includes("preview")) for (let frame = 0; frame < head.frames; frame++) later.push(run.part("preview", step, frame));
+      for (const kind of ["lq", "truth", "restored"].filter((kind) => run.pictures.includes(kind)))
+        for (let frame = 0; frame < head.frames; frame++) later.push(run.picturePart(kind, 0, frame));
+      if (site) later.push(run.part("curve", site.name, run.steps), ...head.axis.map((place) => run.part("match", place[run.number], site.name, state.frame)));
+      for (const other of run.sites) later.push(run.part("curve", other.name, run.steps));
+    }
+    const beside = head.axis.slice(Math.max(0, scene.pos - AHEAD), scene.pos + AHEAD + 1);
+    for (const place of beside)
+      for (const run of runs) {
+        if (state.picture !== "preview" || !run.pictures.includes("preview")) continue;
+        for (const frame of [state.frame, run.key[state.frame]]) {
+          const name = run.part("preview", place[run.number], frame);
+          later.push(name);
+          store.picture(name);
+        }
+      }
+    store.want(scene.needed, [...new Set(later)]);
+  }
+
+  readTheme() {
+    const style = getComputedStyle(this.root);
+    const colour = (name) => style.getPropertyValue(`--${name}`).trim();
+    return { ink: colour("ink"), muted: colour("muted"), faint: colour("faint"), area: colour("area"), font: `12px ${style.fontFamily}` };
+  }
+
+  close() {
+    this.undo.forEach((undo) => undo());
+    this.root.remove();
+  }
+}
+
+// About fifty tokens, evenly over the grid.
+function spread([rows, columns]) {
+  const every = Math.max(1, Math.round(Math.sqrt((rows * columns) / MOST_LINES)));
+  const found = [];
+  for (let row = every >> 1; row < rows; row += every) for (let column = every >> 1; column < columns; column += every) found.push(row * columns + column);
+  return found;
+}
+
+export default {
+  render({ model, el }) {
+    const explorer = new Explorer(model, el);
+    return () => explorer.close();
+  },
+};
