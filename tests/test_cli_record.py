@@ -13,8 +13,10 @@ from test_resume import complete
 
 from zvr_core.cli import main
 from zvr_core.clip import load_clip
+from zvr_core.errors import ZvrError
 from zvr_core.methods.base import PlugIn
 from zvr_core.trace import open_trace
+from zvr_core.trace_files import TraceFiles
 from zvr_core.writing import write_clip
 
 ZVR = [sys.executable, "-m", "zvr_core"]
@@ -116,6 +118,20 @@ def test_nan_in_the_middle_says_how_to_go_on(clip, tmp_path, monkeypatch, refuse
     assert "not finite" in line
     assert "1 of 3 steps are kept; go on with: zvr resume" in line
     assert not (tmp_path / "a.mkv").exists()
+
+
+def test_a_disk_that_fills_up_in_the_middle(clip, tmp_path, monkeypatch, refused):
+    write = TraceFiles.write
+
+    def full(self, files):
+        if any(name.startswith("x_t/c.3.") for name in files):
+            raise ZvrError("cannot write the trace: No space left on device; free space there")
+        write(self, files)
+
+    monkeypatch.setattr(TraceFiles, "write", full)
+    line = refused("restore", clip, "-o", tmp_path / "a.mkv", "--record", tmp_path / "run.zarr", *SHORT)
+    assert "No space left on device" in line
+    assert "2 of 3 steps are kept" in line
 
 
 @pytest.mark.parametrize(

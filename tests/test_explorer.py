@@ -9,6 +9,7 @@ import pytest
 from sample_trace import make_trace
 
 from zvr_core.trace import open_trace
+from zvr_core.trace_writer import TraceWriter
 from zvr_viz.encode import decoded
 from zvr_viz.explorer import Explorer, explore
 from zvr_viz.module import ORDER, module_text, style_text
@@ -99,7 +100,7 @@ def test_without_a_budget_everything_is_asked_for(trace):
 def test_other_recordings_can_be_shown_in_the_same_view(trace):
     viewer = explore(trace)
     viewer.show(trace, trace)
-    assert viewer.head["epoch"] == 1 and [len(place) for place in viewer.head["axis"]] == [2] * 4
+    assert viewer.head["epoch"] == "1/0/0" and [len(place) for place in viewer.head["axis"]] == [2] * 4
 
 
 def test_new_steps_appear_on_refresh(tmp_path):
@@ -109,7 +110,18 @@ def test_new_steps_appear_on_refresh(tmp_path):
     assert viewer.head["axis"] == [[0]]
     viewer.traces = (open_trace(make_trace(tmp_path / "later", frames=2, steps=3, sites=(("up.1.0", 16),), stop_after=2)),)
     viewer.refresh()
-    assert viewer.head["axis"] == [[0], [1]] and viewer.head["epoch"] == 0
+    assert viewer.head["axis"] == [[0], [1]] and viewer.head["epoch"] == "0/0"
+
+
+def test_after_a_rewind_nothing_old_is_shown(tmp_path):
+    path = make_trace(tmp_path / "rewound", frames=2, steps=3, sites=(("up.1.0", 16),))
+    viewer = explore(open_trace(path))
+    assert any("/preview/2/" in name for name, _ in viewer.index)
+    with TraceWriter.reopen(path) as writer:
+        writer.truncate(1)
+    viewer.refresh()
+    assert viewer.head["axis"] == [[0]] and viewer.head["epoch"] == "0/1"
+    assert not any("/preview/2/" in name for name, _ in viewer.index)
 
 
 def test_orders_reach_whoever_drives_a_run(trace):

@@ -1,12 +1,16 @@
 """A recording holds what happened, changes none of it, and can be rewound and forked."""
 
+import asyncio
 import errno
+import gc
 import os
+import threading
 
 import numpy as np
 import pytest
 import torch
 from recording import Watcher, a_run, latents, moving_clip, with_inertia
+from zarr.core.sync import _get_loop
 from zarr.storage import MemoryStore
 
 from zvr_core.clip import load_clip
@@ -17,7 +21,7 @@ from zvr_core.methods.presets import per_frame
 from zvr_core.models.codec import upsample
 from zvr_core.record import RecordAt
 from zvr_core.recorded_clip import Truth
-from zvr_core.recorder import record, recorder_of
+from zvr_core.recorder import CLOSING, record, recorder_of
 from zvr_core.restore import Restoration
 from zvr_core.scenes import pan
 from zvr_core.trace import Missing, open_trace
@@ -203,7 +207,20 @@ def test_a_step_that_was_left_half_done_is_recorded_once(embedded):
     run.finish()
     straight = a_run(embedded, frames=6).finish()
     assert np.array_equal(run.trace.x_t(4, 0), straight.history[4, 0].numpy())
+    own = straight.rewind(0).step().matches["up.1.0"]
+    for number, window in enumerate(straight.windows):
+        for i, frame in enumerate(window.frames):
+            assert np.array_equal(run.trace.target(0, "up.1.0", frame, "cosine_spatial"), own[number].target[i].numpy())
     assert run.trace.merged_count(0, "up.1.0") == sum(run.trace.merged(0, "up.1.0", f).sum() for f in range(6))
+
+
+def test_a_closed_recording_opens_again_when_its_run_goes_on(embedded, plain, tmp_path):
+    run = record(a_run(embedded), tmp_path / "a.zarr", RecordAt(matchers=()))
+    with recorder_of(run):
+        run.step(2)
+    assert open_trace(tmp_path / "a.zarr").closed
+    assert torch.equal(latents(run.finish()), latents(plain))
+    assert open_trace(tmp_path / "a.zarr").steps == 4
 
 
 def test_a_fork_shares_its_parents_files_and_goes_its_own_way(embedded, tmp_path):
@@ -295,7 +312,21 @@ def test_a_full_disk_stops_the_run_in_one_line_and_keeps_whole_steps(embedded, m
         run.finish()
     assert "\n" not in str(error.value)
     recorder_of(run).__exit__(ZvrError, error.value, None)
-    assert open_trace(recorder_of(run).writer.store).steps == 1
+    assert run.trace.steps == 1
+
+
+def test_a_recorder_may_be_collected_by_any_thread_also_one_that_its_writer_waits_for(embedded, tmp_path):
+    held = [record(a_run(embedded), tmp_path / "run.zarr", RecordAt(matchers=()))]
+    held[0].step()
+
+    async def drop():
+        held.clear()
+        gc.collect()
+
+    asyncio.run_coroutine_threadsafe(drop(), _get_loop()).result(timeout=60)  # zarr's own thread
+    for thread in [t for t in threading.enumerate() if t.name == CLOSING]:
+        thread.join(60)
+    assert open_trace(tmp_path / "run.zarr").closed
 
 
 class Breaks(PlugIn):

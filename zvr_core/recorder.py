@@ -11,7 +11,7 @@ import shutil
 import threading
 import weakref
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
@@ -47,6 +47,7 @@ from zvr_core.writing import as_bytes
 if TYPE_CHECKING:
     from zvr_core.restore import Restoration
 
+CLOSING = "closes a trace nobody holds"  # the name of a thread
 OWN = "recorder/"  # begins the keys of what the recorder itself carries from step to step
 
 
@@ -58,11 +59,10 @@ class Recorder:
         self.watch = Stopwatch()
         self._steps, self._sites = frozenset(self.header.match_steps), frozenset(site.name for site in self.header.sites)
         self._projections = Projections(self.header.token_channels)
+        self._seen: dict[str, tuple[float, int, Arrays]] = {}  # of the pass that is under way: ratio, merged tokens, arrays by site
         self._new_step()
         self._closed, self._writers = False, [writer]
-        end = weakref.finalize(self, _close_last, self._writers)
-        end.atexit = False
-        _at_exit(end)
+        _close_when_gone(self, self._writers)
 
     def follow(self, run: Restoration) -> None:
         """From now on it is this run that is recorded."""
@@ -86,8 +86,8 @@ class Recorder:
 
     def passed(self, view: PassView) -> None:
         step, window = view.context.step, view.context.window
-        if window.start in self._passed:  # a step that was left half done is begun again
-            self.rewind(step)
+        if self._closed or window.start in self._passed:  # a step that was left half done is begun again
+            self._begin_again(step)
         self._passed.add(window.start)
         with self.watch("kept"):
             for site, (ratio, merged, arrays) in self._seen.items():
@@ -120,7 +120,6 @@ class Recorder:
     # ── what it carries ────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _new_step(self) -> None:
-        self._seen: dict[str, tuple[float, int, Arrays]] = {}  # of the pass that is under way
         self._passed: set[int] = set()  # first frames of the windows that are done
         self._ratio: dict[str, float] = {}
         self._merged: Counter[str] = Counter()
@@ -149,7 +148,8 @@ class Recorder:
     @property
     def trace(self) -> Trace:
         """The recording so far."""
-        self.writer.flush()
+        with suppress(ZvrError):  # where the disk is full, what was written before can still be read
+            self.writer.flush()
         return Trace(self.writer.store)
 
     def reader(self) -> Reader:
@@ -166,13 +166,17 @@ class Recorder:
 
     def rewind(self, step: int) -> None:
         """Forgets `step` and what came after it."""
+        self._seen.clear()
+        self._begin_again(step)
+        self._recall(step)
+
+    def _begin_again(self, step: int) -> None:
         if self._closed:
             self.writer, self._closed = TraceWriter.reopen(self.writer.store), False
             self._writers.append(self.writer)
         self.writer.truncate(step)
         self.__dict__.pop("_reader", None)
         self._new_step()
-        self._recall(step)
 
     def catch_up(self, run: Restoration) -> None:
         """Writes x_t and slots of the steps that were done before the recording began."""
@@ -202,6 +206,7 @@ class Recorder:
         return Reader(self.writer.store, "the trace of this run")
 
     def finish(self) -> None:
+        """Adds the restored frames, and ends the trace."""
         if "restored" in self.record.what and not self.reader().has("clip/restored"):
             for frame, picture in enumerate(as_bytes(self.run.frames())):
                 self.writer.put("clip/restored", picture[None], frame=frame)
@@ -277,6 +282,12 @@ def _close_last(writers: list[TraceWriter]) -> None:
         writers[-1].close()
 
 
-def _at_exit(call: Callable[[], object]) -> None:
-    """Calls before this process ends, while zarr can still write: its threads are gone by the time `atexit` runs."""
-    getattr(threading, "_register_atexit", atexit.register)(call)
+def _close_when_gone(recorder: Recorder, writers: list[TraceWriter]) -> None:
+    """Has the latest writer closed when nobody holds the recorder any more, or before this process ends.
+
+    A thread of its own does it: the garbage collector may call from a thread that the writer waits for, zarr's among them.  At the
+    end it happens before `atexit`, by which time zarr's threads are gone.
+    """
+    end = weakref.finalize(recorder, lambda: threading.Thread(target=_close_last, args=(writers,), name=CLOSING).start())
+    end.atexit = False
+    getattr(threading, "_register_atexit", atexit.register)(lambda: _close_last(writers) if end.detach() else None)

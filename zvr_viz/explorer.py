@@ -51,36 +51,46 @@ class Explorer(anywidget.AnyWidget):
     live = traitlets.Dict().tag(sync=True)
 
     def __init__(self, trace: Trace, trace_b: Trace | None = None, *, budget: int = BUDGET, **state: Any) -> None:
-        self.budget = budget
+        self.budget, self._shows = budget, 0
         self.traces: Traces = (trace,) if trace_b is None else (trace, trace_b)
         super().__init__(**self._contents(state), state=state)
         self.on_msg(lambda _, content, buffers: self.answer(content))
 
-    def _contents(self, state: dict[str, Any], epoch: int = 0) -> dict[str, Any]:
-        """What JavaScript gets at once: the description, and the parts that can be had within moments."""
-        axis = step_axis(self.traces)
-        self._coming = order(self.traces, axis, {**first_view(self.traces[0]), **state})
-        parts = preload(self.traces, self._coming, self.budget, MOMENT)
-        self._left = self.budget - len(parts.pack)
-        return {"head": self._head(epoch), "index": parts.index, "pack": parts.pack}
-
-    def _head(self, epoch: int) -> dict[str, Any]:
-        note = f"{self.budget / 2**20:.3g} MB of the recording are loaded ahead; the rest comes from the kernel when it is looked at"
-        return head(self.traces, step_axis(self.traces), epoch) | {"kernel": True, "help": note}
-
     def show(self, trace: Trace, trace_b: Trace | None = None) -> None:
         """Other recordings in the same view."""
         self.traces = (trace,) if trace_b is None else (trace, trace_b)
-        contents = self._contents(self.state, self.head["epoch"] + 1)
-        with self.hold_sync():
-            for name, value in reversed(contents.items()):  # the head last: it is what JavaScript waits for
-                setattr(self, name, value)
+        self._shows += 1
+        self._replace()
 
     def refresh(self) -> None:
-        """Shows the steps that a run has added to its trace since."""
+        """Shows the steps that a run has added to its trace since, or taken back."""
         for trace in self.traces:
             trace.refresh()
-        self.head = self._head(self.head["epoch"])
+        if self._epoch == self.head["epoch"]:
+            self.head = self._head()
+        else:
+            self._replace()
+
+    @property
+    def _epoch(self) -> str:
+        """Changes when parts that were sent before are not true any more."""
+        return "/".join(str(count) for count in (self._shows, *(trace.attributes["rewound"] for trace in self.traces)))
+
+    def _contents(self, state: dict[str, Any]) -> dict[str, Any]:
+        """What JavaScript gets at once: the description, and the parts that can be had within moments."""
+        self._coming = order(self.traces, step_axis(self.traces), {**first_view(self.traces[0]), **state})
+        parts = preload(self.traces, self._coming, self.budget, MOMENT)
+        self._left = self.budget - len(parts.pack)
+        return {"head": self._head(), "index": parts.index, "pack": parts.pack}
+
+    def _head(self) -> dict[str, Any]:
+        note = f"{self.budget / 2**20:.3g} MB of the recording are loaded ahead; the rest comes from the kernel when it is looked at"
+        return head(self.traces, step_axis(self.traces), self._epoch) | {"kernel": True, "help": note}
+
+    def _replace(self) -> None:
+        with self.hold_sync():
+            for name, value in reversed(self._contents(self.state).items()):  # the head last: it is what JavaScript waits for
+                setattr(self, name, value)
 
     def answer(self, content: dict[str, Any]) -> None:
         """Handles a message of the view: parts that are asked for by name, whatever comes next in order, or an order to a run."""
@@ -113,7 +123,8 @@ class Explorer(anywidget.AnyWidget):
         return found, missing
 
     def _deliver(self, asked: str, found: dict[str, bytes], missing: dict[str, str], more: bool = True) -> None:
-        self.send({"kind": "parts", "id": asked, "keys": list(found), "missing": missing, "more": more}, list(found.values()))
+        about = {"kind": "parts", "id": asked, "epoch": self.head["epoch"], "keys": list(found), "missing": missing, "more": more}
+        self.send(about, list(found.values()))
 
     def act(self, order: dict[str, Any]) -> None:
         """An order of the control bar; a recording has none (see zvr_viz.live)."""

@@ -26,8 +26,9 @@ BUDGET = 16 << 20  # bytes
 STILLS = ("lq", "truth", "restored")
 
 
-def head(traces: Traces, axis: Sequence[Sequence[int]], epoch: int = 0) -> dict[str, Any]:
-    """The recordings as JSON.  `axis` holds for each place of the step axis one step of each run; see `step_axis`."""
+def head(traces: Traces, axis: Sequence[Sequence[int]], epoch: str = "") -> dict[str, Any]:
+    """The recordings as JSON.  `axis` holds for each place of the step axis one step of each run, see `step_axis`; parts of another
+    `epoch` are forgotten."""
     return {
         "epoch": epoch,
         "axis": [list(place) for place in axis],

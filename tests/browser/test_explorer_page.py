@@ -101,7 +101,7 @@ def test_the_newest_request_wins(page, stamped):
 def test_names_are_text_and_never_markup(page, trace):
     open_widget(page, Wired(trace))
     assert page.locator(".zvr-title strong").inner_text() == "<b>pan</b>"
-    assert page.locator(".zvr b").count() == page.locator(".zvr-targets b").count()
+    assert page.locator(".zvr-title b").count() == 0
 
 
 def test_a_click_chooses_a_token_and_the_line_says_its_numbers(page, trace):

@@ -11,6 +11,7 @@ from lab import PATIENCE, jupyter_lab, open_notebook, run_cells, write_notebook
 from sample_trace import make_trace
 
 STEPS = 28
+ERROR = "[data-mime-type='application/vnd.jupyter.error']"
 HERE = Path(__file__).parent
 EXPLORE = f"""
 import sys
@@ -43,7 +44,7 @@ PRESS = """async (root, [shift, want]) => {
     const grey = GREY;
     const began = performance.now();
     root.dispatchEvent(new KeyboardEvent("keydown", { key: "ArrowRight", shiftKey: shift, bubbles: true }));
-    while (performance.now() - began < 60000) {
+    while (performance.now() - began < 20000) {
         await new Promise(requestAnimationFrame);
         if (Math.abs(grey(root) - want) <= 2) return performance.now() - began;
     }
@@ -62,7 +63,10 @@ def lab(browser, tmp_path_factory):
         complaints = watched(page)
         open_notebook(page, address, name)
         run_cells(page, 3)
-        page.wait_for_function("document.querySelectorAll('.zvr').length === 3", timeout=1000 * PATIENCE)
+        page.wait_for_function(
+            f"document.querySelectorAll('.zvr').length === 3 || document.querySelector({ERROR!r})", timeout=1000 * PATIENCE
+        )
+        assert page.locator(ERROR).all_text_contents() == []
         yield page
         assert complaints == []
 
@@ -94,7 +98,7 @@ def test_keys_change_the_step_and_the_pixels(lab):
 def test_jupyterlabs_shortcuts_do_not_fire_inside(lab):
     explorer(lab, 0)
     cells = lab.locator(".jp-Cell").count()
-    for key in ("b", "a", "x", "d", "d", "m"):
+    for key in ("b", "a", "x", "d", "d", "y", "r"):
         lab.keyboard.press(key)
     lab.wait_for_timeout(300)
     assert lab.locator(".jp-Cell").count() == cells
@@ -117,10 +121,9 @@ def test_latency_is_measured(lab, number, leap, what, capsys):
     lab.wait_for_timeout(1000)  # what is loaded ahead has come; five steps on is beyond that
     times = [root.evaluate(PRESS, [leap > 1, stamp(step, 0)]) for step in range(leap, STEPS, leap)]
     assert not any(map(isnan, times))
+    spread = f"median of {len(times)}, {min(times):.0f} to {max(times):.0f}"
     with capsys.disabled():
-        print(
-            f"\nJupyterLab, {what}: key press to pixels {median(times):.0f} ms (median of {len(times)}, {min(times):.0f} to {max(times):.0f})"
-        )
+        print(f"\nJupyterLab, {what}: key press to pixels {median(times):.0f} ms ({spread})")
 
 
 def test_a_run_is_driven_from_the_view_while_the_kernel_answers(lab):

@@ -19,7 +19,8 @@ class Explorer {
     this.model = model;
     this.el = el;
     this.hovered = -1;
-    this.store = new Store(model, () => this.draw());
+    this.awaited = new Set(); // names of what the scene would show, too, if it were there
+    this.store = new Store(model, (names) => names.some((name) => this.awaited.has(name)) && this.draw());
     this.controls = new Controls(this);
     this.panes = { pair: new Pair(this), chart: new Chart(this), similarity: new Similarity(this), sites: new Sites(this), profile: new Profile(this) };
     this.live = new Live(this);
@@ -133,7 +134,7 @@ class Explorer {
   point(token) {
     if (token === this.hovered) return;
     this.hovered = token;
-    this.draw();
+    this.draw(true);
   }
 
   choose(token) {
@@ -198,8 +199,9 @@ class Explorer {
     act();
   }
 
-  // Draws once per screen frame, whatever happened in between.
-  draw() {
+  // Draws once per screen frame, whatever happened in between; `lightly` where only the token under the pointer is another.
+  draw(lightly = false) {
+    this.stale ||= !lightly;
     this.controls.sync();
     this.due ??= requestAnimationFrame(() => {
       this.due = null;
@@ -264,11 +266,14 @@ class Explorer {
     const [main, side] = this.widths;
     if (!main) return; // not on the screen
     pair.draw(scene, main);
-    chart.draw(scene, main);
     similarity.draw(scene, side);
-    sites.draw(scene);
-    profile.draw(scene, side);
     this.controls.describe(scene);
+    if (this.stale) {
+      chart.draw(scene, main);
+      sites.draw(scene);
+      profile.draw(scene, side);
+    }
+    this.stale = false;
     this.root.dataset.step = scene.state.step;
     this.root.dataset.paint = (performance.now() - began).toFixed(1);
   }
@@ -302,17 +307,20 @@ class Explorer {
       if (site) later.push(run.part("curve", site.name, run.steps), ...head.axis.map((place) => run.part("match", place[run.number], site.name, state.frame)));
       for (const other of run.sites) later.push(run.part("curve", other.name, run.steps));
     }
+    const shown = (name) => (/^\d+\/(preview|lq|truth|restored)\//.test(name) ? store.pictures.get(name) : store.get(name));
+    this.awaited = new Set([...scene.needed, ...later].filter((name) => !shown(name) && !store.missing.has(name)));
+    const ahead = [];
     const beside = head.axis.slice(Math.max(0, scene.pos - AHEAD), scene.pos + AHEAD + 1);
     for (const place of beside)
       for (const run of runs) {
         if (state.picture !== "preview" || !run.pictures.includes("preview")) continue;
         for (const frame of [state.frame, run.key[state.frame]]) {
           const name = run.part("preview", place[run.number], frame);
-          later.push(name);
+          ahead.push(name);
           store.picture(name);
         }
       }
-    store.want(scene.needed, [...new Set(later)]);
+    store.want(scene.needed, [...new Set([...later, ...ahead])]);
   }
 
   readTheme() {

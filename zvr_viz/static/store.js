@@ -9,7 +9,8 @@ const BATCH = 16; // parts in one request that nobody waits for; the kernel answ
 class Store {
   constructor(model, changed) {
     this.model = model;
-    this.changed = changed; // called when a part or a picture has come
+    this.changed = changed; // called with the names of the parts or the picture that have come
+    this.sent = 0;
     this.who = Math.random().toString(36).slice(2); // several views of one widget hear each other's answers
     this.hears = (content, buffers) => this.receive(content, buffers);
     model.on("msg:custom", this.hears);
@@ -23,7 +24,6 @@ class Store {
     this.missing = new Map(); // name → why, in words
     this.pictures = new Map(); // name → ImageBitmap, or null while it is decoded
     this.pixels = 0;
-    this.sent = 0;
     this.flying = { now: null, later: null }; // names of the requests under way
     this.now = [];
     this.later = [];
@@ -48,7 +48,7 @@ class Store {
       return known;
     }
     const bytes = this.parts.get(name);
-    if (bytes) this.decode(name, bytes);
+    if (bytes && !this.missing.has(name)) this.decode(name, bytes);
     return null;
   }
 
@@ -61,6 +61,7 @@ class Store {
       this.pictures.set(name, bitmap);
       this.pixels += bitmap.width * bitmap.height;
     } catch {
+      this.pictures.delete(name);
       this.missing.set(name, "this picture cannot be decoded");
     }
     for (const [old, bitmap] of this.pictures) {
@@ -69,7 +70,7 @@ class Store {
       this.pixels -= bitmap.width * bitmap.height;
       this.pictures.delete(old);
     }
-    this.changed();
+    this.changed([name]);
   }
 
   // What the view needs now, and what it will likely need: replaces what was wanted before.
@@ -102,11 +103,11 @@ class Store {
     const names = [...this.now, ...this.later];
     for (const name of names) this.missing.set(name, "not kept in this file; open the trace in a notebook to see it");
     this.now = this.later = [];
-    if (names.length) queueMicrotask(this.changed);
+    if (names.length) queueMicrotask(() => this.changed(names));
   }
 
   receive(content, buffers) {
-    if (content.kind !== "parts") return;
+    if (content.kind !== "parts" || content.epoch !== this.epoch) return;
     content.keys.forEach((name, i) => this.keep(name, bytesOf(buffers[i])));
     for (const [name, why] of Object.entries(content.missing)) this.missing.set(name, why);
     for (const which of ["now", "later"]) {
@@ -115,7 +116,7 @@ class Store {
       this.flying[which] = null;
     }
     this.more &&= content.more;
-    if (content.keys.length || Object.keys(content.missing).length) this.changed();
+    this.changed([...content.keys, ...Object.keys(content.missing)]);
     this.pump();
   }
 
