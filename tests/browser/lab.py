@@ -77,8 +77,15 @@ def open_notebook(page, address: str, name: str) -> None:
     page.wait_for_selector(".jp-Notebook-ExecutionIndicator[data-status=idle]", timeout=1000 * PATIENCE)
 
 
-def run_cells(page, count: int) -> None:
-    """Runs the first cells, one after the other."""
-    page.locator(".jp-CodeCell .cm-content").first.click()
-    for _ in range(count):
+def run_cell(page, number: int) -> None:
+    """Runs a cell; again, should JupyterLab have been too busy to notice."""
+    cell = page.locator(".jp-CodeCell").nth(number)
+    for _ in range(PATIENCE // 5):
+        cell.locator(".cm-content").click()
         page.keyboard.press("Shift+Enter")
+        page.wait_for_timeout(500)
+        for _ in range(9):
+            if "[ ]" not in cell.locator(".jp-InputPrompt").first.inner_text():
+                return
+            page.wait_for_timeout(500)
+    raise RuntimeError(f"cell {number} did not start")

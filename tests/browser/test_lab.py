@@ -7,7 +7,7 @@ from statistics import median
 import pytest
 from console import watched
 from harness import stamp
-from lab import PATIENCE, jupyter_lab, open_notebook, run_cells, write_notebook
+from lab import PATIENCE, jupyter_lab, open_notebook, run_cell, write_notebook
 from sample_trace import make_trace
 
 STEPS = 28
@@ -62,7 +62,8 @@ def lab(browser, tmp_path_factory):
         page = browser.new_page(viewport={"width": 1280, "height": 1400})
         complaints = watched(page)
         open_notebook(page, address, name)
-        run_cells(page, 3)
+        for number in range(3):
+            run_cell(page, number)
         page.wait_for_function(
             f"document.querySelectorAll('.zvr').length === 3 || document.querySelector({ERROR!r})", timeout=1000 * PATIENCE
         )
@@ -110,8 +111,7 @@ def test_the_kernel_hears_where_the_cursor_came_to_rest(lab):
     lab.keyboard.press("Shift+ArrowRight")
     at_step(lab, 0, 5)
     lab.wait_for_timeout(500)
-    lab.locator(".jp-CodeCell .cm-content").nth(3).click()
-    lab.keyboard.press("Shift+Enter")
+    run_cell(lab, 3)
     lab.wait_for_selector("text=the first explorer rests at step 5", timeout=1000 * PATIENCE)
 
 
@@ -134,8 +134,7 @@ def test_a_run_is_driven_from_the_view_while_the_kernel_answers(lab):
         "document.querySelectorAll('.zvr')[2].querySelector('.zvr-status').textContent.startsWith('1 of 4')", timeout=60000
     )
     root.get_by_role("button", name="Run", exact=True).click()
-    lab.locator(".jp-CodeCell .cm-content").nth(4).click()
-    lab.keyboard.press("Shift+Enter")
+    run_cell(lab, 4)
     lab.wait_for_selector("text=the kernel answers 42", timeout=60000)
     lab.wait_for_function(
         "document.querySelectorAll('.zvr')[2].querySelector('.zvr-status').textContent.startsWith('4 of 4')", timeout=60000

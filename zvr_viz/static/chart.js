@@ -1,6 +1,6 @@
 // The step axis: schedule and quality of one site over the steps, the chosen token below, and the cursor.
 
-const LABELS = 160; // pixels for the words on the right
+const LABELS = 172; // pixels for the words on the right
 const INSET = 8; // half the thumb of the slider below, so that both share one axis
 
 class Chart {
@@ -42,17 +42,17 @@ class Chart {
   draw(scene, width) {
     this.width = width;
     const plot = { left: INSET, right: width - LABELS - INSET, top: 8, bottom: this.height - 24 };
-    const context = this.sheet.fit(width, this.height);
-    context.font = scene.theme.font;
-    context.textBaseline = "middle";
     const last = Math.max(1, scene.head.axis.length - 1);
     const x = (pos) => plot.left + (pos / last) * (plot.right - plot.left);
     const y = (value) => plot.bottom - value * (plot.bottom - plot.top);
+    const sets = scene.looks.map((look) => this.curves(scene, look));
+    const context = this.sheet.fit(width, this.height);
+    context.font = scene.theme.font;
+    context.textBaseline = "middle";
     for (const value of [0, 0.5, 1]) {
       context.fillStyle = scene.theme.faint;
       context.fillRect(plot.left, Math.round(y(value)), plot.right - plot.left, 1);
     }
-    const sets = scene.looks.map((look) => this.curves(scene, look));
     sets.forEach((set, i) => set.forEach((curve) => this.curve(context, curve, x, y, i)));
     this.sheet.say(scene.head.axis.length ? "" : sentence(scene.looks[0].run.missing.steps));
     this.strip(context, scene, x, plot);
@@ -89,13 +89,12 @@ class Chart {
   strip(context, scene, x, plot) {
     const { run, site } = scene.looks[0];
     if (!site || scene.token < 0) return;
-    const colour = layerColour({ ...LAYERS.apart, clear: false }, site.most, scene.tables);
+    const table = scene.tables.magma;
     const half = (plot.right - plot.left) / Math.max(1, scene.head.axis.length - 1) / 2;
     scene.head.axis.forEach((place, pos) => {
       const apart = run.pairs(place[0], site, scene.frame, scene.feature)?.apart?.[scene.token];
       const [from, to] = [Math.max(plot.left, x(pos) - half), Math.min(plot.right, x(pos) + half)];
-      const rgb = colour(apart);
-      context.fillStyle = rgb ? `rgb(${rgb.slice(0, 3)})` : scene.theme.faint;
+      context.fillStyle = apart >= 0 ? `rgb(${table[Math.round(255 * Math.min(1, apart / site.most))]})` : scene.theme.faint;
       context.fillRect(from, plot.bottom + 8, to - from + 0.5, 7);
     });
   }

@@ -44,7 +44,6 @@ class Sheet {
     const context = canvas.getContext("2d");
     context.setTransform(dense, 0, 0, dense, 0, 0);
     context.clearRect(0, 0, width, height);
-    context.imageSmoothingQuality = "high";
     return context;
   }
 
@@ -109,15 +108,33 @@ function colourTable(anchors) {
   });
 }
 
-// Values of tokens as a small picture, one pixel each; `colour` gives [r, g, b, alpha in 0 … 1] or nothing.
-function tokenPicture(values, [rows, columns], colour) {
-  const canvas = new OffscreenCanvas(columns, rows);
-  const image = new ImageData(columns, rows);
-  values.forEach((value, i) => {
-    const [r, g, b, alpha] = colour(value) ?? [0, 0, 0, 0];
-    image.data.set([r, g, b, alpha * 255], 4 * i);
-  });
-  canvas.getContext("2d").putImageData(image, 0, 0);
+// What paints numbers from 0 to `most`: 256 pixels, from `at(share)` = [r, g, b, alpha in 0 … 1].
+function paint(most, at) {
+  const pixels = new Uint32Array(256);
+  const bytes = new Uint8ClampedArray(pixels.buffer);
+  for (let i = 0; i < 256; i++) {
+    const [r, g, b, alpha] = at(i / 255);
+    bytes.set([r, g, b, 255 * alpha], 4 * i);
+  }
+  return { most, pixels };
+}
+
+const scratch = new Map(); // one canvas for each grid, drawn from at once
+
+// Values of tokens as a small picture, one pixel each; clear where a value is missing.
+function tokenPicture(values, [rows, columns], { most, pixels }) {
+  const size = `${rows} ${columns}`;
+  if (!scratch.has(size)) {
+    const canvas = h("canvas", { width: columns, height: rows });
+    const image = new ImageData(columns, rows);
+    scratch.set(size, { canvas, context: canvas.getContext("2d"), image, whole: new Uint32Array(image.data.buffer) });
+  }
+  const { canvas, context, image, whole } = scratch.get(size);
+  for (let i = 0; i < whole.length; i++) {
+    const value = values[i];
+    whole[i] = value === value ? pixels[Math.max(0, Math.min(255, Math.round((255 * value) / most)))] : 0;
+  }
+  context.putImageData(image, 0, 0);
   return canvas;
 }
 

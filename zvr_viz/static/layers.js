@@ -30,15 +30,13 @@ const LAYERS = {
   },
 }; // prettier-ignore
 
-// Values in [0, most] → colour; `clear` maps let the picture through where there is nothing to see.
-function layerColour(layer, most, tables) {
+// What paints a layer at a site; `clear` maps let the picture through where there is nothing to see.
+function layerPaint(layer, most, tables) {
   const table = tables[layer.map];
-  return (value) => {
-    if (!(value >= 0)) return null;
-    const place = Math.min(value / most, 1);
-    const [r, g, b] = table[Math.round(255 * (layer.clear ? 0.35 + 0.65 * place : place))];
-    return [r, g, b, layer.clear ? 0.6 * Math.sqrt(place) : 0.7];
-  };
+  return paint(most, (share) => {
+    const colour = table[Math.round(255 * (layer.clear ? 0.35 + 0.65 * share : share))];
+    return [...colour, layer.clear ? 0.6 * Math.sqrt(share) : 0.7];
+  });
 }
 
 // The colours of a scale as a small picture, drawn over mid grey as they would be over a photograph.
@@ -47,8 +45,6 @@ function colourBar(layer, tables) {
   const context = canvas.getContext("2d");
   context.fillStyle = "#777";
   context.fillRect(0, 0, 128, 1);
-  const colour = layerColour(layer, 1, tables);
-  const picture = tokenPicture(Float32Array.from({ length: 128 }, (_, i) => i / 127), [1, 128], colour);
-  context.drawImage(picture, 0, 0);
+  context.drawImage(tokenPicture(Float32Array.from({ length: 128 }, (_, i) => i), [1, 128], layerPaint(layer, 127, tables)), 0, 0);
   return canvas;
 }

@@ -84,9 +84,8 @@ class Pair {
   }
 
   map(context, scene, look, layer, box) {
-    const values = layer.of(look.pairs);
-    const colour = layerColour(layer, layer.most(look.site), scene.tables);
-    drawTokens(context, tokenPicture(values, look.site.grid, colour), look.site, look.run.size, box);
+    const painted = tokenPicture(layer.of(look.pairs), look.site.grid, layerPaint(layer, layer.most(look.site), scene.tables));
+    drawTokens(context, painted, look.site, look.run.size, box);
   }
 
   // Where the profile cuts: a notch on either side of the source frame.

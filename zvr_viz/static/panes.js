@@ -29,9 +29,8 @@ class Similarity {
     this.sheet.say(this.missing(look, token));
     this.targets(scene, look, token);
     if (!this.row) return write(this.caption, "");
-    const table = scene.tables.cividis;
-    const colour = (value) => (value >= -1 ? [...table[Math.round(255 * Math.max(0, value))], 1] : null);
-    drawTokens(context, tokenPicture(this.row, look.site.grid, colour), look.site, look.run.size, this.box);
+    this.paint ??= paint(1, (share) => [...scene.tables.cividis[Math.round(255 * share)], 1]);
+    drawTokens(context, tokenPicture(this.row, look.site.grid, this.paint), look.site, look.run.size, this.box);
     for (const [name, target] of this.ends(scene, look, token).reverse()) {
       if (target < 0) continue;
       const place = centre(target, look.site, look.run.size, this.box);
@@ -48,22 +47,22 @@ class Similarity {
     return token < 0 ? [] : all.filter(([, targets]) => targets).map(([name, targets]) => [name, targets[token]]);
   }
 
+  // The list is made anew only when other matches are shown: canvases are dear.
   targets(scene, look, token) {
     const ends = this.ends(scene, look, token);
-    const names = { flow: "flow", truth: "truth", [scene.feature]: featureWords(scene.feature) };
-    const words = ends.map(([name, target]) => {
-      const where = target < 0 ? "hidden" : `${target % look.site.grid[1]}, ${Math.floor(target / look.site.grid[1])}`;
-      return [name, names[name], where, target >= 0 && this.row ? this.row[target].toFixed(2) : ""];
+    const names = ends.map(([name]) => name).join();
+    if (names !== this.names) {
+      this.names = names;
+      const words = { flow: "flow", truth: "truth", [scene.feature]: featureWords(scene.feature) };
+      const colour = (name) => (name === "truth" ? "#fff" : scene.marks[name] ?? scene.marks.other);
+      this.rows = ends.map(([name]) => [h("span"), h("b", { title: "cosine there" })]);
+      this.list.replaceChildren(...ends.flatMap(([name], i) => [h("span", {}, glyph(name, colour(name)), words[name]), h("span", {}, ...this.rows[i])]));
+    }
+    ends.forEach(([, target], i) => {
+      const columns = look.site.grid[1];
+      write(this.rows[i][0], target < 0 ? "hidden" : `${target % columns}, ${Math.floor(target / columns)}`);
+      write(this.rows[i][1], target >= 0 && this.row ? this.row[target].toFixed(2) : "");
     });
-    const said = JSON.stringify(words);
-    if (said === this.said) return;
-    this.said = said;
-    this.list.replaceChildren(
-      ...words.flatMap(([name, what, where, cosine]) => [
-        h("span", {}, glyph(name, name === "truth" ? "#fff" : scene.marks[name] ?? scene.marks.other), what),
-        h("span", {}, where, h("b", { title: "cosine there" }, cosine)),
-      ]),
-    );
   }
 
   // Why there is no map, and what to do about it.
@@ -155,6 +154,7 @@ class Profile {
     this.sheet = new Sheet("one row of pixels over time");
     this.range = h("input.zvr-range", { type: "range", min: 0, max: 1000, step: 1, "aria-label": "row of the profile", "data-own": "" });
     this.range.addEventListener("input", () => explorer.set({ row: this.range.value / 1000 }));
+    this.kept = [];
     this.el = pane(h("div.zvr-line2", {}, this.title, this.range), this.sheet.el);
   }
 
@@ -180,21 +180,35 @@ class Profile {
     this.sheet.say(stacks.length ? "" : sentence("no pictures were recorded; record them with RecordAt(what={…, 'preview', 'clip'})"));
     context.font = scene.theme.font;
     context.textBaseline = "middle";
+    context.imageSmoothingEnabled = false; // frames stay apart
     stacks.forEach(([words, parts], i) => {
       const top = i * (height + 5);
       context.fillStyle = scene.theme.faint;
       context.fillRect(labels, top, width - labels, height);
+      const rows = this.rows(i, parts, scene.row);
+      if (rows) context.drawImage(rows, labels, top, width - labels, height);
       context.fillStyle = scene.theme.muted;
       context.fillText(words, 0, top + height / 2, labels - 6);
-      parts.forEach((name, frame) => {
-        const picture = this.explorer.store.picture(name);
-        if (!picture) return;
-        const y = Math.min(picture.height - 1, Math.floor(scene.row * picture.height));
-        context.drawImage(picture, 0, y, picture.width, 1, labels, top + frame * lines, width - labels, lines);
-      });
       context.fillStyle = scene.theme.ink; // the frame that is shown
       context.fillRect(labels - 4, top + scene.frame * lines, 3, Math.max(lines, 2));
     });
+  }
+
+  // The row of each picture that is there, one under the other; kept until another picture or row is asked for.
+  rows(place, parts, row) {
+    const pictures = parts.map((name) => this.explorer.store.picture(name));
+    const first = pictures.find(Boolean);
+    if (!first) return null;
+    const asked = `${row} ${parts[0]} ${pictures.map(Boolean)}`;
+    const kept = (this.kept[place] ??= { canvas: h("canvas") });
+    if (kept.asked === asked) return kept.canvas;
+    kept.asked = asked;
+    [kept.canvas.width, kept.canvas.height] = [first.width, pictures.length];
+    const context = kept.canvas.getContext("2d");
+    pictures.forEach((picture, frame) => {
+      if (picture) context.drawImage(picture, 0, Math.min(picture.height - 1, Math.floor(row * picture.height)), picture.width, 1, 0, frame, first.width, 1);
+    });
+    return kept.canvas;
   }
 }
 
