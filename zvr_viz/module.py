@@ -8,7 +8,7 @@ from __future__ import annotations
 from functools import cache
 from importlib.resources import files
 
-ORDER = ("store", "run", "draw", "layers", "pair", "panes", "chart", "live", "controls", "explorer")
+ORDER = ("store", "run", "draw", "layers", "scene", "pair", "panes", "chart", "live", "controls", "explorer")
 
 
 @cache

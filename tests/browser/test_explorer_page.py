@@ -158,13 +158,15 @@ def test_marks_maps_and_the_threshold_change_the_picture(page, trace):
     assert len(set(seen)) == len(seen)
 
 
-def test_a_click_on_a_site_shows_it(page, trace):
-    widget = Wired(trace, step=2)
+def test_a_click_on_a_site_shows_it_at_the_same_place(page, tmp_path):
+    trace = open_trace(make_trace(tmp_path / "two", frames=2, steps=3, sites=(("up.1.0", 16), ("down.0.0", 8))))
+    widget = Wired(trace, step=2, site="up.1.0", token=9)
     open_widget(page, widget)
     shown(page, 2)
     page.get_by_role("option", name="down.0.0").click()
     page.wait_for_function("document.querySelector('.zvr-line').textContent.includes('down.0.0')")
     assert page.get_by_role("option", name="down.0.0").get_attribute("aria-selected") == "true"
+    assert "token 51 at 3,3" in page.locator(".zvr-line").inner_text()  # (1, 1) of 8 × 6 is in the middle of (2 … 3, 2 … 3) of 16 × 12
 
 
 def test_the_state_restores_the_view(page, trace):

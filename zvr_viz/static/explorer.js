@@ -7,7 +7,6 @@ const START = {
   step: 0, frame: 0, site: "", token: -1, row: 0.5, picture: "preview", layer: "none", feature: "", choose: "largest", threshold: 0,
   show: ["flow", "feature", "truth", "lines", "path"],
 }; // prettier-ignore
-const AHEAD = 3; // steps decoded before they are asked for
 const BEAT = 140; // milliseconds per step while playing
 const KEYS = [
   ["← →", "step; with Shift five steps"], ["↑ ↓", "frame; with Shift five frames"], ["Home End", "first, last step"],
@@ -104,10 +103,8 @@ class Explorer {
     return state;
   }
 
-  // The place on the axis that is nearest to a step of the first run.
   position(step) {
-    const { axis } = this.head;
-    return axis.reduce((best, place, pos) => (Math.abs(place[0] - step) < Math.abs(axis[best][0] - step) ? pos : best), 0);
+    return nearest(this.head.axis, step);
   }
 
   restore() {
@@ -116,14 +113,22 @@ class Explorer {
   }
 
   set(changes) {
+    if (changes.site && this.state.token >= 0) changes.token = this.sameplace(this.state.token, changes.site);
     Object.assign(this.state, changes);
     this.valid(this.state);
     this.draw();
-    clearTimeout(this.telling); // the kernel hears where the cursor came to rest
+    clearTimeout(this.telling); // the kernel hears where the cursor comes to rest
     this.telling = setTimeout(() => {
       this.model.set("state", { ...this.state });
       this.model.save_changes();
     }, 120);
+  }
+
+  // The token of another site that shows the same place.
+  sameplace(token, name) {
+    const [from, to] = [this.runs[0].site(this.state.site), this.runs[0].site(name)].map(({ grid }) => grid);
+    const [row, column] = [Math.floor(token / from[1]), token % from[1]];
+    return Math.floor(((row + 0.5) / from[0]) * to[0]) * to[1] + Math.floor(((column + 0.5) / from[1]) * to[1]);
   }
 
   go(pos) {
@@ -205,121 +210,36 @@ class Explorer {
     this.controls.sync();
     this.due ??= requestAnimationFrame(() => {
       this.due = null;
-      const scene = this.compose();
-      if (scene.ready) this.paint(scene);
-      this.prefetch(scene);
+      const all = this.stale;
+      const scene = compose(this.state, this.head, this.runs, this.store);
+      if (scene.ready && this.widths[0]) this.paint(scene, all); // without a width it is not on the screen
+      if (all) this.prefetch(scene);
     });
   }
 
-  // All that the panes need for the state, as far as it has come.
-  compose() {
-    const { state, head, runs } = this;
-    const pos = this.position(state.step);
-    const place = head.axis[pos] ?? [];
-    const scene = { state: { ...state }, head, pos, frame: state.frame, key: runs[0].key[state.frame], feature: state.feature, row: state.row };
-    scene.needed = [];
-    scene.site = runs[0].site(state.site);
-    scene.looks = runs.map((run) => this.look(scene, run, place[run.number] ?? -1));
-    scene.ready = scene.looks.every(({ ready }) => ready);
-    return scene;
-  }
-
-  look(scene, run, step) {
-    const { state, needed } = scene;
-    const site = run.site(state.site);
-    const look = { run, step, site, ready: true };
-    const bad = run.missing;
-    look.siteNote = bad.sites ?? `${run.label} has no site ${state.site}`;
-    const want = (name) => (needed.push(name), this.store.missing.get(name));
-    const picture = (frame) => {
-      const kind = run.pictures.includes(state.picture) ? state.picture : run.pictures[0];
-      if (!kind || (kind === "preview" && step < 0)) return (look.pictureNote = bad.steps ?? bad.preview), null;
-      const name = run.picturePart(kind, step, frame);
-      look.pictureNote = want(name) ?? look.pictureNote;
-      const bitmap = this.store.picture(name);
-      look.ready &&= Boolean(bitmap) || this.store.missing.has(name);
-      return bitmap;
-    };
-    look.source = picture(state.frame);
-    look.keyed = picture(run.key[state.frame]);
-    if (step < 0) look.pictureNote = bad.steps ?? "this run has no step here";
-    if (!site || step < 0) return look;
-    want(run.part("flow", site.name, state.frame));
-    want(run.part("match", step, site.name, state.frame));
-    look.pairs = run.pairs(step, site, state.frame, state.feature);
-    if (bad.rows) look.rows = { note: bad.rows };
-    else if (!run.number) {
-      want(run.part("rows", step, site.name, state.frame));
-      look.rows = run.rows(step, site, state.frame);
-    }
-    look.ready &&= Boolean(look.pairs) && (Boolean(look.rows) || run.number > 0);
-    return look;
-  }
-
-  paint(scene) {
-    const began = performance.now();
+  paint(scene, all) {
     this.theme ??= this.readTheme();
-    Object.assign(scene, { theme: this.theme, tables: this.tables, marks: { ...this.head.palette.marks, other: "#CC79A7" }, both: "#000", hovered: this.hovered });
-    this.list(scene);
-    this.scene = scene;
+    const marks = { ...this.head.palette.marks, other: "#CC79A7" };
+    this.scene = Object.assign(scene, { theme: this.theme, tables: this.tables, marks, both: "#000", hovered: this.hovered });
+    chooseTokens(scene);
+    this.state.token = scene.state.token = scene.token;
     const { pair, chart, similarity, sites, profile } = this.panes;
     const [main, side] = this.widths;
-    if (!main) return; // not on the screen
     pair.draw(scene, main);
     similarity.draw(scene, side);
     this.controls.describe(scene);
-    if (this.stale) {
-      chart.draw(scene, main);
-      sites.draw(scene);
-      profile.draw(scene, side);
-    }
+    if (all) chart.draw(scene, main), sites.draw(scene), profile.draw(scene, side);
     this.stale = false;
     this.root.dataset.step = scene.state.step;
-    this.root.dataset.paint = (performance.now() - began).toFixed(1);
   }
 
-  // Which tokens are drawn, and in which order the keys go through them.
-  list(scene) {
-    const { pairs, rows, site } = scene.looks[0];
-    const { state } = scene;
-    scene.chosen = scene.listed = [];
-    if (pairs?.order && scene.frame !== scene.key) {
-      const enough = pairs.order.filter((token) => pairs.apart[token] >= state.threshold);
-      scene.enough = enough.length;
-      scene.listed = Array.from(enough);
-      scene.chosen = state.choose === "largest" ? scene.listed.slice(0, MOST_LINES) : spread(site.grid).filter((token) => pairs.apart[token] >= state.threshold);
-    }
-    if (state.token >= 0 && site && state.token < tokens(site)) scene.token = state.token;
-    else scene.token = scene.chosen.find((token) => rows?.of?.has(token)) ?? scene.chosen[0] ?? -1;
-    if (state.token !== scene.token) this.state.token = state.token = scene.token;
-  }
-
-  // Asks for what is missing now, then for what the panes show besides, then for the neighbourhood.
+  // Asks for what is missing now, then for what the panes show besides, then for the neighbourhood; decodes that, too.
   prefetch(scene) {
-    const { head, runs, state, store } = this;
-    const later = [];
-    for (const look of scene.looks) {
-      const { run, step, site } = look;
-      if (step < 0) continue;
-      if (run.pictures.includes("preview")) for (let frame = 0; frame < head.frames; frame++) later.push(run.part("preview", step, frame));
-      for (const kind of ["lq", "truth", "restored"].filter((kind) => run.pictures.includes(kind)))
-        for (let frame = 0; frame < head.frames; frame++) later.push(run.picturePart(kind, 0, frame));
-      if (site) later.push(run.part("curve", site.name, run.steps), ...head.axis.map((place) => run.part("match", place[run.number], site.name, state.frame)));
-      for (const other of run.sites) later.push(run.part("curve", other.name, run.steps));
-    }
+    const { runs, store } = this;
+    const [later, ahead] = [besides(scene, runs), neighbours(scene, runs)];
     const shown = (name) => (/^\d+\/(preview|lq|truth|restored)\//.test(name) ? store.pictures.get(name) : store.get(name));
     this.awaited = new Set([...scene.needed, ...later].filter((name) => !shown(name) && !store.missing.has(name)));
-    const ahead = [];
-    const beside = head.axis.slice(Math.max(0, scene.pos - AHEAD), scene.pos + AHEAD + 1);
-    for (const place of beside)
-      for (const run of runs) {
-        if (state.picture !== "preview" || !run.pictures.includes("preview")) continue;
-        for (const frame of [state.frame, run.key[state.frame]]) {
-          const name = run.part("preview", place[run.number], frame);
-          ahead.push(name);
-          store.picture(name);
-        }
-      }
+    ahead.forEach((name) => store.picture(name));
     store.want(scene.needed, [...new Set([...later, ...ahead])]);
   }
 
@@ -333,14 +253,6 @@ class Explorer {
     this.undo.forEach((undo) => undo());
     this.root.remove();
   }
-}
-
-// About fifty tokens, evenly over the grid.
-function spread([rows, columns]) {
-  const every = Math.max(1, Math.round(Math.sqrt((rows * columns) / MOST_LINES)));
-  const found = [];
-  for (let row = every >> 1; row < rows; row += every) for (let column = every >> 1; column < columns; column += every) found.push(row * columns + column);
-  return found;
 }
 
 export default {

@@ -49,7 +49,6 @@ class Pair {
       if (i) this.label(context, scene, look, source);
       [[look.source, source], [look.keyed, key]].forEach(([picture, box]) => this.frame(context, scene, picture, box));
       if (look.pictureNote) notes.add(look.pictureNote);
-      else if (look.run.missing.preview) notes.add(look.run.missing.preview);
       if (look.pairs?.note) notes.add(look.pairs.note);
       if (!look.site) return notes.add(look.siteNote);
       const layer = LAYERS[scene.state.layer];
