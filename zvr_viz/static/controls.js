@@ -134,7 +134,7 @@ class Controls {
     this.say(this.steps, noise, [noise, partner, sigma].filter(Boolean).join(", "));
     this.say(this.frames, `frame ${scene.frame} of ${scene.head.frames}`, `frame ${scene.frame} of ${scene.head.frames}, key frame ${scene.key}`);
     const far = scene.state.threshold ? `≥ ${scene.state.threshold.toFixed(1)} apart: ` : "";
-    write(this.count, scene.listed.length ? `${far}${scene.chosen.length} of ${scene.enough}` : "");
+    write(this.count, scene.listed.length ? `${far}${scene.chosen.length} of ${scene.listed.length}` : "");
     this.tokens.hidden = !scene.looks[0].pairs?.order || scene.frame === scene.key;
     this.tick(scene, run);
     write(this.line, this.token(scene, look) || [noise, sigma, `frame ${scene.frame}`].filter(Boolean).join(" · "));

@@ -116,7 +116,7 @@ class Explorer {
     if (changes.site && this.state.token >= 0) changes.token = this.sameplace(this.state.token, changes.site);
     Object.assign(this.state, changes);
     this.valid(this.state);
-    this.draw();
+    this.follow();
     clearTimeout(this.telling); // the kernel hears where the cursor comes to rest
     this.telling = setTimeout(() => {
       this.model.set("state", { ...this.state });
@@ -139,7 +139,7 @@ class Explorer {
   point(token) {
     if (token === this.hovered) return;
     this.hovered = token;
-    this.draw(true);
+    this.follow(true);
   }
 
   choose(token) {
@@ -204,17 +204,30 @@ class Explorer {
     act();
   }
 
-  // Draws once per screen frame, whatever happened in between; `lightly` where only the token under the pointer is another.
+  // Draws with the next screen frame, once, whatever happens until then; `lightly` where only the token under the pointer is another.
   draw(lightly = false) {
     this.stale ||= !lightly;
     this.controls.sync();
+    this.again = true;
     this.due ??= requestAnimationFrame(() => {
       this.due = null;
-      const all = this.stale;
-      const scene = compose(this.state, this.head, this.runs, this.store);
-      if (scene.ready && this.widths[0]) this.paint(scene, all); // without a width it is not on the screen
-      if (all) this.prefetch(scene);
+      if (this.again) this.render();
     });
+  }
+
+  // What a hand does is drawn at once, and shows with the next screen frame; a second time within a frame it waits for that.
+  follow(lightly = false) {
+    const free = !this.due;
+    this.draw(lightly);
+    if (free) this.render();
+  }
+
+  render() {
+    const all = this.stale;
+    this.again = false;
+    const scene = compose(this.state, this.head, this.runs, this.store);
+    if (scene.ready && this.widths[0]) this.paint(scene, all); // without a width it is not on the screen
+    if (all) this.prefetch(scene);
   }
 
   paint(scene, all) {
