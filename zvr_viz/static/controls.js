@@ -167,7 +167,7 @@ class Controls {
     const words = [`step ${step}, ${site.name}, token ${token} at ${where(token)}`];
     words.push(`flow to ${where(flow.target[token])} (returns within ${significant(flow.error[token])} px)`);
     if (pairs.target) {
-      words.push(`${featureWords(scene.feature)} to ${where(pairs.target[token])} (${fixed(pairs.score[token])}, margin ${fixed(pairs.margin[token])})`);
+      words.push(`${featureWords(scene.feature)} to ${where(pairs.target[token])} (${fixed(pairs.score()[token])}, margin ${fixed(pairs.margin()[token])})`);
       words.push(pairs.apart[token] >= 0 ? `${pairs.apart[token].toFixed(1)} tokens apart` : "");
       words.push(pairs.matches.merged[token] ? `merged: takes the output of ${where(pairs.matches.provider[token])} in frame ${scene.frame + pairs.matches.offset[token]}` : "");
     }

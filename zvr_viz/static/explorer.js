@@ -18,8 +18,9 @@ class Explorer {
     this.model = model;
     this.el = el;
     this.hovered = -1;
-    this.awaited = new Set(); // names of what the scene would show, too, if it were there
-    this.store = new Store(model, (names) => names.some((name) => this.awaited.has(name)) && this.draw());
+    this.stale = new Set(); // what is to be drawn anew
+    this.awaited = { now: new Set(), later: new Set() }; // names of what the scene needs, and of what it would show besides
+    this.store = new Store(model, (names) => this.came(names));
     this.controls = new Controls(this);
     this.panes = { pair: new Pair(this), chart: new Chart(this), similarity: new Similarity(this), sites: new Sites(this), profile: new Profile(this) };
     this.live = new Live(this);
@@ -139,7 +140,7 @@ class Explorer {
   point(token) {
     if (token === this.hovered) return;
     this.hovered = token;
-    this.follow(true);
+    this.follow("token");
   }
 
   choose(token) {
@@ -204,30 +205,30 @@ class Explorer {
     act();
   }
 
-  // Draws with the next screen frame, once, whatever happens until then; `lightly` where only the token under the pointer is another.
-  draw(lightly = false) {
-    this.stale ||= !lightly;
+  // Draws with the next screen frame, once, whatever happens until then.  `what`: "all"; "token" where only the one under the pointer
+  // is another; "profile" where only its pictures have come.
+  draw(what = "all") {
+    this.stale.add(what);
     this.controls.sync();
-    this.again = true;
     this.due ??= requestAnimationFrame(() => {
       this.due = null;
-      if (this.again) this.render();
+      if (this.stale.size) this.render();
     });
   }
 
   // What a hand does is drawn at once, and shows with the next screen frame; a second time within a frame it waits for that.
-  follow(lightly = false) {
+  follow(what) {
     const free = !this.due;
-    this.draw(lightly);
+    this.draw(what);
     if (free) this.render();
   }
 
   render() {
-    const all = this.stale;
-    this.again = false;
     const scene = compose(this.state, this.head, this.runs, this.store);
+    const all = this.stale.has("all");
     if (scene.ready && this.widths[0]) this.paint(scene, all); // without a width it is not on the screen
     if (all) this.prefetch(scene);
+    this.stale.clear();
   }
 
   paint(scene, all) {
@@ -238,11 +239,9 @@ class Explorer {
     this.state.token = scene.state.token = scene.token;
     const { pair, chart, similarity, sites, profile } = this.panes;
     const [main, side] = this.widths;
-    pair.draw(scene, main);
-    similarity.draw(scene, side);
-    this.controls.describe(scene);
-    if (all) chart.draw(scene, main), sites.draw(scene), profile.draw(scene, side);
-    this.stale = false;
+    if (all || this.stale.has("token")) pair.draw(scene, main), similarity.draw(scene, side), this.controls.describe(scene);
+    if (all) chart.draw(scene, main), sites.draw(scene);
+    if (all || this.stale.has("profile")) profile.draw(scene, side);
     this.root.dataset.step = scene.state.step;
   }
 
@@ -250,10 +249,18 @@ class Explorer {
   prefetch(scene) {
     const { runs, store } = this;
     const [later, ahead] = [besides(scene, runs), neighbours(scene, runs)];
-    const shown = (name) => (/^\d+\/(preview|lq|truth|restored)\//.test(name) ? store.pictures.get(name) : store.get(name));
-    this.awaited = new Set([...scene.needed, ...later].filter((name) => !shown(name) && !store.missing.has(name)));
-    ahead.forEach((name) => store.picture(name));
+    const shown = (name) => (isPicture(name) ? store.pictures.get(name) : store.get(name));
+    const lacking = (names) => new Set(names.filter((name) => !shown(name) && !store.missing.has(name)));
+    this.awaited = { now: lacking(scene.needed), later: lacking(later) };
     store.want(scene.needed, [...new Set([...later, ...ahead])]);
+    store.decodeLater([...ahead, ...later.filter(isPicture)]);
+  }
+
+  // Parts or a picture have come.
+  came(names) {
+    const { now, later } = this.awaited;
+    const awaited = names.filter((name) => now.has(name) || later.has(name));
+    if (awaited.length) this.draw(awaited.some((name) => now.has(name) || !isPicture(name)) ? "all" : "profile");
   }
 
   readTheme() {
@@ -267,6 +274,8 @@ class Explorer {
     this.root.remove();
   }
 }
+
+const isPicture = (name) => /^\d+\/(preview|lq|truth|restored)\//.test(name);
 
 export default {
   render({ model, el }) {

@@ -9,16 +9,16 @@ const LAYERS = {
   },
   wrong: {
     words: "error of the features", legend: "how far the match by features lies from the true place, in tokens",
-    map: "magma", of: ({ wrong }) => wrong, most: (site) => site.most, clear: true, needs: "truth",
+    map: "magma", of: ({ wrong }) => wrong(), most: (site) => site.most, clear: true, needs: "truth",
   },
   confidence: {
     words: "confidence of the flow", legend: "1 where the flow there and back returns to its start",
     map: "viridis", of: ({ flow }) => flow.error.map((error) => Math.exp(-error)), most: () => 1,
   },
-  score: { words: "cosine", legend: "cosine of the token and its match", map: "viridis", of: ({ score }) => score, most: () => 1 },
+  score: { words: "cosine", legend: "cosine of the token and its match", map: "viridis", of: ({ score }) => score(), most: () => 1 },
   margin: {
     words: "margin", legend: "how much better the best cosine is than the next one elsewhere",
-    map: "viridis", of: ({ margin }) => margin, most: () => 0.2,
+    map: "viridis", of: ({ margin }) => margin(), most: () => 0.2,
   },
   merged: {
     words: "merged tokens", legend: "tokens that receive another token's output",

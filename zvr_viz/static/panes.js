@@ -25,7 +25,7 @@ class Similarity {
     context.fillStyle = scene.theme.faint;
     context.fillRect(0, 0, this.box.width, this.box.height);
     write(this.title, token >= 0 ? `Similarity of token ${token}` : "Similarity");
-    this.row = look.rows?.of?.get(token);
+    this.row = look.rows?.of?.get(token)?.();
     this.sheet.say(this.missing(look, token));
     this.targets(scene, look, token);
     if (!this.row) return write(this.caption, "");
@@ -196,7 +196,7 @@ class Profile {
 
   // The row of each picture that is there, one under the other; kept until another picture or row is asked for.
   rows(place, parts, row) {
-    const pictures = parts.map((name) => this.explorer.store.picture(name));
+    const pictures = parts.map((name) => this.explorer.store.pictures.get(name));
     const first = pictures.find(Boolean);
     if (!first) return null;
     const asked = `${row} ${parts[0]} ${pictures.map(Boolean)}`;

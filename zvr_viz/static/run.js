@@ -30,9 +30,8 @@ class Run {
   }
 
   flow(site, frame) {
-    const count = tokens(site);
     return this.made(this.part("flow", site.name, frame), (reader) => ({
-      error: reader.take(Float32Array, count),
+      error: reader.take(Float32Array, tokens(site)),
       target: reader.targets(site),
       truth: reader.targets(site),
     }));
@@ -51,6 +50,7 @@ class Run {
     });
   }
 
+  // The tokens with a recorded row, and their rows.
   rows(step, site, frame) {
     return this.made(this.part("rows", step, site.name, frame), (reader) => {
       const probes = [];
@@ -63,7 +63,7 @@ class Run {
     return this.made(this.part("curve", site.name, this.steps), (reader) => reader.json());
   }
 
-  // Flow and features side by side at one step, site and frame: the heart of the view.
+  // Flow and features side by side at one step, site and frame: the heart of the view.  What few panes look at is made on call.
   pairs(step, site, frame, feature) {
     const flow = this.flow(site, frame);
     const matches = this.matches(step, site, frame);
@@ -71,11 +71,10 @@ class Run {
     if (!flow || !matches) return null;
     const found = matches.by[feature];
     if (!found) return { note: `no matches by ${feature} were recorded; record them with RecordAt(matchers=("flow", "${feature}"))`, flow };
-    if (!found.apart) {
-      found.apart = distances(flow.target, found.target, site.grid[1]);
-      found.wrong = distances(flow.truth, found.target, site.grid[1]);
-      found.order = sorted(found.apart, flow.error, site.cell);
-    }
+    const width = site.grid[1];
+    found.apart ??= distances(flow.target, found.target, width);
+    found.wrong ??= lazy(() => distances(flow.truth, found.target, width));
+    found.order ??= lazy(() => sorted(found.apart, flow.error, site.cell));
     return { flow, matches, ...found };
   }
 }
@@ -95,11 +94,19 @@ class Reader {
   // Token numbers; the largest value of the type means none, which becomes -1.
   targets(site) {
     const none = site.wide ? 2 ** 32 - 1 : 2 ** 16 - 1;
-    return Int32Array.from(this.take(site.wide ? Uint32Array : Uint16Array, tokens(site)), (n) => (n === none ? -1 : n));
+    const found = new Int32Array(this.take(site.wide ? Uint32Array : Uint16Array, tokens(site)));
+    for (let i = 0; i < found.length; i++) if (found[i] === none) found[i] = -1;
+    return found;
   }
 
+  // Numbers between two ends, made of their bytes when they are first looked at.
   numbers(count, low, high) {
-    return Float32Array.from(this.take(Uint8Array, count), (byte) => (byte === 255 ? NaN : low + (byte / 254) * (high - low)));
+    const bytes = this.take(Uint8Array, count);
+    return lazy(() => {
+      const found = new Float32Array(count);
+      for (let i = 0; i < count; i++) found[i] = bytes[i] === 255 ? NaN : low + (bytes[i] / 254) * (high - low);
+      return found;
+    });
   }
 
   json() {
@@ -109,12 +116,20 @@ class Reader {
 
 const tokens = (site) => site.grid[0] * site.grid[1];
 
+function lazy(make) {
+  let value;
+  return () => (value ??= make());
+}
+
 // How far two targets of each token lie apart, in tokens; NaN where one is missing.
 function distances(first, second, width) {
-  return Float32Array.from(first, (a, i) => {
-    const b = second[i];
-    return a < 0 || b < 0 ? NaN : Math.hypot(((a / width) | 0) - ((b / width) | 0), (a % width) - (b % width));
-  });
+  const found = new Float32Array(first.length);
+  for (let i = 0; i < found.length; i++) {
+    const [a, b] = [first[i], second[i]];
+    const [rows, columns] = [((a / width) | 0) - ((b / width) | 0), (a % width) - (b % width)];
+    found[i] = a < 0 || b < 0 ? NaN : Math.sqrt(rows * rows + columns * columns);
+  }
+  return found;
 }
 
 // Tokens by a value, the largest first; those without a value are left out, and those whose flow does not return come last: there

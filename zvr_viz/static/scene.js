@@ -52,7 +52,7 @@ function chooseTokens(scene) {
   const { state, site, frame, key } = scene;
   const { pairs, rows } = scene.looks[0];
   const enough = (token) => pairs.apart[token] >= state.threshold;
-  scene.listed = pairs?.order && frame !== key ? Array.from(pairs.order.filter(enough)) : [];
+  scene.listed = pairs?.order && frame !== key ? Array.from(pairs.order().filter(enough)) : [];
   scene.chosen = state.choose === "largest" || !scene.listed.length ? scene.listed.slice(0, MOST_LINES) : spread(site.grid).filter(enough);
   const valid = state.token >= 0 && site && state.token < tokens(site);
   scene.token = valid ? state.token : scene.chosen.find((token) => rows?.of?.has(token)) ?? scene.chosen[0] ?? -1;
