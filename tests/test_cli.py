@@ -140,8 +140,9 @@ def test_an_unknown_kind_of_output_is_refused_before_any_work(clip, tmp_path):
 
 def test_ctrl_c_leaves_nothing_and_says_so(clip, tmp_path):
     running = subprocess.Popen(
-        [*ZVR, "restore", str(clip), "-o", str(tmp_path / "out.mp4"), "--steps", "900"], stderr=subprocess.PIPE, text=True, env=FAST
-    )
+        [*ZVR, "restore", str(clip), "-o", str(tmp_path / "out.mp4"), "--steps", "900"], stderr=subprocess.PIPE, text=True, env=FAST,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a background job's children would ignore it
+    )  # fmt: skip
     assert "to 56×36" in running.stderr.readline()  # the run has begun
     time.sleep(1)
     running.send_signal(signal.SIGINT)

@@ -94,7 +94,8 @@ def test_ctrl_c_keeps_the_trace_and_resuming_ends_at_the_same_frames(clip, recor
         tmp_path / "run.zarr",
         [*ZVR, "restore", clip, "-o", tmp_path / "a.mkv", "--steps", 40, "--record", tmp_path / "run.zarr"],
     )
-    process = subprocess.Popen([*map(str, command)], stderr=subprocess.PIPE, text=True, env=FAST)
+    heard = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}  # a background job's children would ignore it
+    process = subprocess.Popen([*map(str, command)], stderr=subprocess.PIPE, text=True, env=FAST, **heard)
     while process.poll() is None and complete(trace) < 1:
         time.sleep(0.02)
     process.send_signal(signal.SIGINT)
