@@ -23,7 +23,7 @@ from zvr_viz.payload import BUDGET, Traces, first_view, head, load, order, prelo
 from zvr_viz.still import still
 
 MOMENT = 0.8  # seconds that loading ahead may keep the user waiting
-BREATH = 0.04  # seconds that it may keep the kernel busy at a time, while nobody asks for anything
+BREATH = 0.02  # seconds that it may keep the kernel busy at a time, while nobody asks for anything
 
 
 def explore(subject: Any, trace_b: Trace | None = None, *, budget: int = BUDGET, **state: Any) -> Explorer:

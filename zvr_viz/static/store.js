@@ -4,6 +4,7 @@
 
 const KEPT_BYTES = 96e6; // of fetched parts
 const KEPT_PIXELS = 48e6; // of decoded pictures, 4 bytes each
+const REST = 150; // milliseconds after the last move of the cursor in which the kernel is left to what may come next
 const BATCH = 16; // parts in one request that nobody waits for; the kernel answers those it can at once
 
 class Store {
@@ -11,6 +12,7 @@ class Store {
     this.model = model;
     this.changed = changed; // called with the names of the parts or the picture that have come
     this.sent = 0;
+    this.quiet = 0;
     this.toDecode = [];
     this.who = Math.random().toString(36).slice(2); // several views of one widget hear each other's answers
     this.hears = (content, buffers) => this.receive(content, buffers);
@@ -92,6 +94,7 @@ class Store {
     const absent = (name) => !this.parts.has(name) && !this.missing.has(name);
     this.now = now.filter(absent);
     this.later = later.filter(absent);
+    this.quiet = performance.now() + REST;
     this.pump();
   }
 
@@ -102,6 +105,12 @@ class Store {
     const urgent = this.now.filter((name) => !coming(name));
     if (urgent.length && !flying.now) this.send("now", { kind: "fetch", keys: urgent });
     if (flying.later || flying.now) return;
+    const rest = this.quiet - performance.now();
+    if (rest > 0) {
+      clearTimeout(this.resting);
+      this.resting = setTimeout(() => this.pump(), rest);
+      return;
+    }
     const keys = this.later.splice(0, BATCH);
     if (keys.length) this.send("later", { kind: "fetch", keys, patient: true });
     else if (this.more) this.send("later", { kind: "more" });
@@ -148,6 +157,7 @@ class Store {
   }
 
   close() {
+    clearTimeout(this.resting);
     this.toDecode = [];
     this.model.off("msg:custom", this.hears);
   }
