@@ -24,7 +24,7 @@ lab: $(READY)
 	$(BIN)/jupyter lab notebooks $(if $(filter 0,$(shell id -u)),--allow-root)
 
 notebooks: $(READY)
-	$(BIN)/python tests/refresh_notebooks.py $(NOTEBOOKS)
+	OMP_NUM_THREADS=1 $(BIN)/python tests/refresh_notebooks.py $(NOTEBOOKS)
 
 lint: $(READY)
 	$(BIN)/ruff check .

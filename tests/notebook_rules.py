@@ -21,6 +21,7 @@ FORBIDDEN = {  # nbval cannot follow these
     "__version__": "versions differ from machine to machine",
 }
 PICTURES = ("image/png", "image/jpeg")
+PLOTLY = "application/vnd.plotly.v1+json"
 DECIMAL = re.compile(r"\d+\.\d+")
 HERE = re.compile(r"(/home/|/root/|/tmp/|/work/|/Users/|[A-Z]:\\)\S*")
 
@@ -45,6 +46,9 @@ def cell_problems(cell: NotebookNode, number: int) -> Iterator[str]:
             yield f"uses {word}: {why}"
     for output in cell.outputs:
         yield from output_problems(output)
+    kinds = {kind for output in cell.outputs for kind in output.get("data", {})}
+    if PLOTLY in kinds and not kinds & set(PICTURES):
+        yield "a plotly chart without a still beside it, which is all one sees where nothing runs; end with chart.still"
 
 
 def output_problems(output: NotebookNode) -> Iterator[str]:

@@ -65,6 +65,7 @@ def picture(bytes_of_base64=400):
         ([executed("plt.show()", [picture(), text("0.5\n")]), v4.new_markdown_cell("So.")], "without words"),
         ([executed("plt.show()", [picture(), text("0.5\n")])], "without words"),
         ([executed("plt.show()", [picture(300_000), text("0.5\n")]), v4.new_markdown_cell(f"{CAPTION} A cat.")], "225 kB"),
+        ([executed("chart", [v4.new_output("display_data", {"application/vnd.plotly.v1+json": {}})])], "without a still"),
         ([v4.new_markdown_cell("word " * 1300)], "1300 words"),
         ([executed("x\n" * 160)], "160 code lines"),
         ([executed("1", count=n) for n in range(1, 28)], "27 code cells"),

@@ -15,22 +15,40 @@ from zvr_core.methods.base import Method
 from zvr_core.methods.token_merging import CosineMerging, OutputRadius, TokenMerging
 from zvr_core.ring_search import SpatialCosineMatcher
 
+BLOCK = 128  # key tokens: on a CPU, the largest of a row and then its place in one block is five times as fast as both at once (measured)
+
 
 class MeasuredSearch(KeySearch):
-    """A search of the whole key frame that keeps the margin, too, in a third of the time `KeySearch` takes for it.
+    """A search of the whole key frame that keeps the margin, too, in half the time `KeySearch` takes for it.
 
     Only here is the place of a product in its row the number of its key token: so the 3 × 3 around the best are nine places to
-    blot out, instead of a question to each of N.
+    blot out, instead of a question to each of N.  And all products are made in one buffer, whose rows are padded to whole blocks.
     """
 
     def __init__(self, tokens: torch.Tensor, grid: tuple[int, int], key: int) -> None:
         super().__init__(tokens, grid, key, measure=True)
         offsets = torch.arange(-1, 2, device=self.device)
         self._dy, self._dx = (part.flatten() for part in torch.meshgrid(offsets, offsets, indexing="ij"))  # (9,) each
+        self._buffer = self._rows(0)  # (R, blocks, BLOCK)
+
+    def multiply(self, left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
+        """The products (R, N) of left (R, C) and right (C, N), in the buffer: valid until the next call."""
+        if len(left) > len(self._buffer):
+            self._buffer = self._rows(len(left))
+        products = self._buffer[: len(left)].flatten(1)[:, : right.shape[1]]
+        with torch.autocast(self.device.type, enabled=False):
+            return torch.mm(left, right, out=products)
+
+    def _rows(self, count: int) -> torch.Tensor:
+        """Room for products of `count` rows; what is not a key token never wins."""
+        h, w = self.grid
+        return torch.full((count, -(-h * w // BLOCK), BLOCK), -torch.inf, device=self.device)
 
     def record(self, rows: torch.Tensor, cells: torch.Tensor, products: torch.Tensor) -> None:
-        """Keeps the best and the runner-up of `products` (1, R, N) for rows (1, R); `cells` are all key tokens in order."""
-        best, target = products[0].max(-1)  # (R,)
+        """Keeps the best and the runner-up of `products` (1, R, N), made by `multiply`, for rows (1, R); `cells` are all in order."""
+        blocks = self._buffer[: rows.shape[1]]
+        best, block = blocks.amax(-1).max(-1)  # (R,), the first among equals
+        target = block * BLOCK + blocks[torch.arange(len(block), device=self.device), block].argmax(-1)
         (h, w), inverse = self.grid, self.inverse[rows[0]]
         y, x = (target // w)[:, None] + self._dy, (target % w)[:, None] + self._dx  # (R, 9)
         near = torch.where((y >= 0) & (y < h) & (x >= 0) & (x < w), y * w + x, target[:, None])
