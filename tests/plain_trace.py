@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from zvr_core.trace import Trace
-from zvr_core.trace_header import Header, TraceSite, TraceWindow
-from zvr_core.trace_writer import TraceWriter
+from zvr_core.trace.header import Header, TraceSite, TraceWindow
+from zvr_core.trace.writer import TraceWriter
 
 SITES = (TraceSite("down.0.0", "down", (3, 5), 8, 4), TraceSite("up.0.0", "up", (3, 5), 8, 4), TraceSite("mid.0", "mid", (2, 3), 16, 4))
 

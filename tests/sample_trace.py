@@ -14,8 +14,8 @@ import numpy as np
 from PIL import Image, ImageFilter
 from skimage import data
 
-from zvr_core.trace_header import Header, TraceSite, TraceWindow
-from zvr_core.trace_writer import TraceWriter
+from zvr_core.trace.header import Header, TraceSite, TraceWindow
+from zvr_core.trace.writer import TraceWriter
 from zvr_core.windows import plan_windows
 
 SITES = (("down.0.0", 8), ("up.1.0", 8), ("mid.0", 16))  # name, output pixels per token

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from zvr_core.clip import load_clip
-from zvr_core.writing import write_clip
+from zvr_core.media.writing import write_clip
 
 ZVR = [sys.executable, "-m", "zvr_core"]
 FAST = {**os.environ, "OMP_NUM_THREADS": "1"}

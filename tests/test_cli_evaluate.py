@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from zvr_core.cli import main
-from zvr_core.evaluation_table import open_table
+from zvr_core.evaluation.table import open_table
 from zvr_core.scenes import pan
 
 FAST = ("--steps", "1", "--frames", "2", "--lpips", "nowhere")

@@ -9,15 +9,15 @@ import time
 import pytest
 import torch
 from recording import moving_clip
-from test_resume import complete
+from test_recording_resume import complete
 
 from zvr_core.cli import main
 from zvr_core.clip import load_clip
 from zvr_core.errors import ZvrError
+from zvr_core.media.writing import write_clip
 from zvr_core.methods.base import PlugIn
 from zvr_core.trace import open_trace
-from zvr_core.trace_files import TraceFiles
-from zvr_core.writing import write_clip
+from zvr_core.trace.files import TraceFiles
 
 ZVR = [sys.executable, "-m", "zvr_core"]
 FAST = {**os.environ, "OMP_NUM_THREADS": "1"}
@@ -77,7 +77,7 @@ def test_recording_changes_nothing_and_the_size_is_said_before(clip, recorded, t
 
 
 def test_info_says_what_is_inside_without_torch(recorded):
-    code = "import sys; from zvr_core.info import trace_info; print(trace_info(sys.argv[1])); sys.exit('torch' in sys.modules)"
+    code = "import sys; from zvr_core.trace.info import trace_info; print(trace_info(sys.argv[1])); sys.exit('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code, str(recorded / "run.zarr")], capture_output=True, text=True, check=True)
     for part in (
         "input, 6 frames of 16×12 to 64×48, 12 fps",

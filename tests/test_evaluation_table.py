@@ -9,12 +9,12 @@ import pytest
 import torch
 from scipy import stats
 
-from zvr_core.control_curve import WEIGHTS, control_at, trace_curve
 from zvr_core.errors import ZvrError
-from zvr_core.evaluation_table import Absent, Record, Stat, Table, build_lines, open_table, save_json
-from zvr_core.evaluation_text import as_csv, as_markdown
+from zvr_core.evaluation.control_curve import WEIGHTS, control_at, trace_curve
+from zvr_core.evaluation.orderings import FAILS, HOLDS, SINGLE, UNKNOWN, WITHIN, interval, judge, orderings
+from zvr_core.evaluation.table import Absent, Record, Stat, Table, build_lines, open_table, save_json
+from zvr_core.evaluation.text import as_csv, as_markdown
 from zvr_core.metrics import match_sharpness, motions, profile_flicker, sharpness, warping_error
-from zvr_core.orderings import FAILS, HOLDS, SINGLE, UNKNOWN, WITHIN, interval, judge, orderings
 from zvr_core.scenes import pan
 
 D = "blur=1"

@@ -9,7 +9,7 @@ import pytest
 from sample_trace import make_trace
 
 from zvr_core.trace import open_trace
-from zvr_core.trace_writer import TraceWriter
+from zvr_core.trace.writer import TraceWriter
 from zvr_viz.encode import decoded
 from zvr_viz.explorer import Explorer, explore
 from zvr_viz.module import ORDER, module_text, style_text

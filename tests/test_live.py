@@ -10,7 +10,7 @@ from zvr_core import Restoration, ZvrError, load_clip, load_method
 from zvr_core.bundled import bundled
 from zvr_core.events import Unobserved
 from zvr_core.methods.presets import diffir2vr
-from zvr_core.recorder import record
+from zvr_core.recording.recorder import record
 from zvr_core.schedule import Constant
 from zvr_viz.explorer import explore
 from zvr_viz.live import LiveExplorer, another, merge_ratio_of

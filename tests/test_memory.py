@@ -9,7 +9,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from zvr_core.writing import write_clip
+from zvr_core.media.writing import write_clip
 
 SCRIPT = """
 import resource, sys

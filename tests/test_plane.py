@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from zvr_core.errors import ZvrError
-from zvr_core.evaluation_table import Line, Stat, Table
+from zvr_core.evaluation.table import Line, Stat, Table
 from zvr_viz.plane import plane
 
 D = "blur=1"
@@ -77,5 +77,5 @@ def test_an_empty_table_is_an_error():
 
 
 def test_saved_tables_are_opened_and_drawn_without_torch():
-    code = "import zvr_core.evaluation_text, zvr_core.evaluation_choices, zvr_viz.plane, sys; sys.exit('torch' in sys.modules)"
+    code = "import zvr_core.evaluation.text, zvr_core.evaluation.choices, zvr_viz.plane, sys; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

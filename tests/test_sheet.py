@@ -1,9 +1,9 @@
 import torch
 
 from zvr_core.metrics import motions
+from zvr_core.metrics.temporal import Motion
 from zvr_core.scenes import pan
 from zvr_core.sheet import BAR, GAP, enlarged, flicker_map, label, row, sheet, side_by_side
-from zvr_core.temporal import Motion
 
 STILL = Motion(torch.zeros(2, 8, 10), torch.ones(8, 10, dtype=torch.bool))
 

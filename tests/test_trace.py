@@ -17,7 +17,7 @@ from zarr.storage import MemoryStore
 
 from zvr_core.errors import ZvrError
 from zvr_core.trace import Missing, Trace, open_trace
-from zvr_core.trace_writer import TraceWriter
+from zvr_core.trace.writer import TraceWriter
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +51,7 @@ def test_sites_have_names_and_grids(trace):
 
 
 def test_the_key_frame_of_overlapping_windows_is_that_of_the_one_where_a_frame_is_most_central():
-    from zvr_core.trace_header import TraceWindow
+    from zvr_core.trace.header import TraceWindow
 
     header = plain_header(frames=6, windows=(TraceWindow(0, 4, 1), TraceWindow(2, 6, 4)), sites=())
     TraceWriter(store := MemoryStore(), header).close()
@@ -248,7 +248,7 @@ def test_plain_zarr_reads_it(path):
 
 def test_a_large_trace_opens_without_being_read(tmp_path):
     """10 GB of matches and tokens in holes: 200 steps, 60 sites."""
-    from zvr_core.trace_header import TraceSite
+    from zvr_core.trace.header import TraceSite
 
     grid = (60, 107)
     sites = tuple(TraceSite(f"up.{i}.{j}", "up", (grid[0] >> i, grid[1] >> i), 8 << i, 64) for i in range(3) for j in range(20))
@@ -277,7 +277,7 @@ def test_reading_needs_neither_torch_nor_xarray_nor_viewers():
 
 
 def test_the_cache_is_bounded():
-    from zvr_core.trace_reader import Cache
+    from zvr_core.trace.reader import Cache
 
     cache, read = Cache(1000), []
     for number in (*range(20), 19, 0):

@@ -12,8 +12,8 @@ from zarr.storage import MemoryStore
 
 from zvr_core.errors import ZvrError
 from zvr_core.trace import Missing, Trace, open_trace
-from zvr_core.trace_fork import fork_trace
-from zvr_core.trace_writer import TraceWriter
+from zvr_core.trace.fork import fork_trace
+from zvr_core.trace.writer import TraceWriter
 
 
 @pytest.fixture

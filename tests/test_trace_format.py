@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from plain_trace import plain_header
 from zarr.storage import MemoryStore
 
-from zvr_core.layout import ArraySpec, Layout
-from zvr_core.trace_files import TraceFiles
-from zvr_core.trace_format import array_document, crc32c, file_bytes, group_document, to_json
+from zvr_core.trace.files import TraceFiles
+from zvr_core.trace.format import array_document, crc32c, file_bytes, group_document, to_json
+from zvr_core.trace.layout import ArraySpec, Layout
 
 
 def read_back(spec, values):
@@ -47,7 +47,7 @@ def test_any_block_comes_back_bit_for_bit(data, dtype, chunk, counts, zstd):
 @pytest.mark.parametrize("dtype", ["bool", "int64", "float64", "float16"])
 @pytest.mark.parametrize("shape", [(), (3,), (0, 2)])
 def test_state_may_have_any_shape_and_type(dtype, shape):
-    from zvr_core.layout import state_spec
+    from zvr_core.trace.layout import state_spec
 
     values = np.ones(shape, dtype)
     assert (read_back(state_spec(1, 0, shape, dtype), values) == values).all()

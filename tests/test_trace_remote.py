@@ -13,7 +13,7 @@ from sample_trace import make_trace
 
 from zvr_core.errors import ZvrError
 from zvr_core.trace import Missing, open_trace
-from zvr_core.trace_writer import TraceWriter
+from zvr_core.trace.writer import TraceWriter
 
 pytest.importorskip("aiohttp", reason='reading over http needs pip install "zvr[remote]"')
 

@@ -8,8 +8,8 @@ from plain_trace import plain_header, put_clip, put_step, write
 from zarr.storage import MemoryStore
 
 from zvr_core.trace import Trace, open_trace
-from zvr_core.trace_repr import size_text
-from zvr_core.trace_writer import TraceWriter
+from zvr_core.trace.repr import size_text
+from zvr_core.trace.writer import TraceWriter
 
 VOID = {"meta", "br"}
 

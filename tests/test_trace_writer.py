@@ -19,7 +19,7 @@ from zarr.storage import LocalStore, MemoryStore, WrapperStore
 
 from zvr_core.errors import ZvrError
 from zvr_core.trace import Trace, open_trace
-from zvr_core.trace_writer import TraceWriter
+from zvr_core.trace.writer import TraceWriter
 
 
 @pytest.fixture

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+SAME = 1.5  # tokens: two targets agree where they are the same token or neighbours, diagonal ones included
+
 
 def distance(target_a: np.ndarray, target_b: np.ndarray, grid: tuple[int, int]) -> np.ndarray:
     """The Euclidean distance in tokens between two targets (…, N) of each token on a grid (h, w), float32; NaN where either is -1."""

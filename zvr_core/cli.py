@@ -16,7 +16,7 @@ import click
 
 from zvr_core.catalogue import DEGRADATIONS, METHODS, MODELS, SAMPLERS, TABLES
 from zvr_core.errors import ZvrError, unknown
-from zvr_core.record import RecordAt
+from zvr_core.recording.choice import RecordAt
 
 source_argument = click.argument("source", type=click.Path(path_type=Path))
 output_option = click.option(
@@ -96,7 +96,7 @@ def resume(trace: Path, output: Path, device: str, max_memory: int, overwrite: b
 @click.argument("trace")
 def info(trace: str) -> None:
     """Say what a trace holds: a folder, or a URL."""
-    from zvr_core.info import trace_info
+    from zvr_core.trace.info import trace_info
 
     click.echo(trace_info(trace))
 
@@ -185,10 +185,10 @@ def evaluate(
     Every result is kept in a folder, so the same command goes on where it was stopped, and computes only what is new.
     As in: zvr evaluate --clips clips/* --methods per_frame,diffir2vr --seeds 0-2 -o table.md
     """
-    from zvr_core.evaluation_choices import choose
+    from zvr_core.evaluation.choices import choose
 
     choices = choose((*first, *more), methods, seeds, splits, split, overwrite, options)
-    from zvr_core.evaluate import run_evaluation
+    from zvr_core.evaluation.evaluate import run_evaluation
 
     run_evaluation(choices, **options)
 

@@ -12,9 +12,9 @@ import numpy as np
 import torch
 
 from zvr_core.errors import ZvrError
-from zvr_core.sound import SILENCE, Sound
-from zvr_core.stills import SUFFIXES, open_folder, open_image
-from zvr_core.video import open_video
+from zvr_core.media.sound import SILENCE, Sound
+from zvr_core.media.stills import SUFFIXES, open_folder, open_image
+from zvr_core.media.video import open_video
 
 Rate = Fraction | float | str  # frames a second: 25, 29.97, "30000/1001"
 DEFAULT_FPS = Fraction(25)  # of folders, images and arrays, which know no rate

@@ -18,9 +18,9 @@ from zvr_core.frames import Frames
 from zvr_core.methods.base import Method
 from zvr_core.methods.presets import per_frame
 from zvr_core.metrics import match_sharpness, psnr, sharpness, ssim, warping_error
+from zvr_core.metrics.temporal import Motion
 from zvr_core.models.base import Model
 from zvr_core.restore import Restoration
-from zvr_core.temporal import Motion
 
 Watch = Callable[[Restoration, str], Restoration]
 

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from zvr_core.errors import ZvrError
 from zvr_core.token_truth import TokenTruth, positions
-from zvr_core.true_targets import Grid
+from zvr_core.trace.true_targets import Grid
 
 if TYPE_CHECKING:
     from zvr_core.matching import Matches

@@ -13,19 +13,19 @@ from zvr_core.clip import Clip, load_clip
 from zvr_core.compare import Restored, Row, measure, posterior_mean, restored
 from zvr_core.errors import unknown
 from zvr_core.jobs import say, watch
+from zvr_core.media.writing import write_clip
 from zvr_core.methods.base import Method
 from zvr_core.methods.presets import load_method
+from zvr_core.metrics.temporal import motions
 from zvr_core.models.base import Model
 from zvr_core.models.codec import upsample
 from zvr_core.models.load import load_model
-from zvr_core.record import RecordAt
-from zvr_core.recorded_clip import Truth
-from zvr_core.recorder import record, recorder_of
+from zvr_core.recording.choice import RecordAt
+from zvr_core.recording.clip import Truth
+from zvr_core.recording.recorder import record, recorder_of
 from zvr_core.restore import Restoration
 from zvr_core.scenes import bundled_scene
 from zvr_core.sheet import sheet, side_by_side
-from zvr_core.temporal import motions
-from zvr_core.writing import write_clip
 
 FPS = 6  # slow enough to see flicker
 TRACE = "trace.zarr"  # the recording of the method's run, in the output folder

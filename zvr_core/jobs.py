@@ -13,16 +13,16 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from zvr_core.clip import Clip, load_clip, unit_rgb
 from zvr_core.degrade import degrade_clip, parse_degradation
 from zvr_core.errors import ZvrError
-from zvr_core.estimate import estimate
 from zvr_core.history import LastStep
+from zvr_core.media.writing import Written, check_target, target_kind, write_clip
 from zvr_core.methods.presets import load_method
 from zvr_core.models.load import load_model
-from zvr_core.record import RecordAt
-from zvr_core.recorder import record, recorder_of
+from zvr_core.recording.choice import RecordAt
+from zvr_core.recording.estimate import estimate
+from zvr_core.recording.recorder import record, recorder_of
+from zvr_core.recording.resume import resume
 from zvr_core.restore import Restoration
-from zvr_core.resume import resume
 from zvr_core.sampler import SAMPLERS
-from zvr_core.writing import Written, check_target, target_kind, write_clip
 
 
 def say(message: str) -> None:

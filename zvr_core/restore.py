@@ -229,8 +229,8 @@ class Restoration:
 
     @staticmethod
     def resume(path: str | Path, **changes: Any) -> Restoration:
-        """The run that was recorded at `path`, standing where its last complete step ended; see `zvr_core.resume`."""
-        from zvr_core.resume import resume
+        """The run that was recorded at `path`, standing where its last complete step ended; see `zvr_core.recording.resume`."""
+        from zvr_core.recording.resume import resume
 
         return resume(path, **changes)
 

@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from zvr_core.flow import warp
 from zvr_core.frames import Frames
-from zvr_core.temporal import Motion
+from zvr_core.metrics.temporal import Motion
 
 GAP, BAR = 8, 26  # pixels between pictures, and of a label
 PAPER, INK = 1.0, (30, 30, 30)

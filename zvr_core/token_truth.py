@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from zvr_core.true_targets import Grid, hidden_tokens, nearest_tokens, true_places
+from zvr_core.trace.true_targets import Grid, hidden_tokens, nearest_tokens, true_places
 
 if TYPE_CHECKING:
     from zvr_core.scenes.truth import Truth

@@ -101,7 +101,7 @@ def warping_error(frame: RGB, key: RGB, flow: NDArray, visible: NDArray) -> floa
     """Mean squared difference × 1e3, values in 0 to 1, of a frame (h, w, 3) and its key frame warped onto it, where visible.
 
     `flow` frame→key (2, H, W) in pixels of its own size and `visible` (H, W) are brought to the frame's size.  NaN where nothing is
-    visible.  The measure of `zvr_core.temporal.warping_error`, to the key frame instead of the next.
+    visible.  The measure of `zvr_core.metrics.temporal.warping_error`, to the key frame instead of the next.
     """
     height, width = frame.shape[:2]
     rows = ((np.arange(height) + 0.5) * flow.shape[1] / height).astype(int)

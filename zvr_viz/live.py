@@ -12,7 +12,7 @@ from typing import Any
 
 from zvr_core.catalogue import METHODS
 from zvr_core.errors import ZvrError
-from zvr_core.record import RecordAt
+from zvr_core.recording.choice import RecordAt
 from zvr_viz.driver import Driver
 from zvr_viz.explorer import Explorer
 
@@ -35,7 +35,7 @@ def recording(run: Any, at: RecordAt | None = None) -> Any:
     try:
         _ = run.trace
     except ZvrError:
-        from zvr_core.recorder import record
+        from zvr_core.recording.recorder import record
 
         return record(run, at=at)
     return run

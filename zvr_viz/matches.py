@@ -9,11 +9,9 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from zvr_core.agreement import distance, largest
+from zvr_core.agreement import SAME, distance, largest
 from zvr_core.errors import ZvrError
 from zvr_viz.geometry import Lattice
-
-SAME = 1.5  # tokens: two targets agree where they are the same token or neighbours, diagonal ones included
 
 
 class Choice(Protocol):

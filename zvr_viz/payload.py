@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 
+from zvr_core.agreement import SAME
 from zvr_core.errors import ZvrError
 from zvr_core.trace import Trace, TraceSite
 from zvr_viz import palette
 from zvr_viz.parts import MARGIN_MOST, part, steps_note, token_type
-from zvr_viz.quality import SAME
 from zvr_viz.reading import favourite_site
 
 Traces = Sequence[Trace]

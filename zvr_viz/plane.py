@@ -11,7 +11,7 @@ from __future__ import annotations
 from matplotlib.axes import Axes
 
 from zvr_core.errors import ZvrError, unknown
-from zvr_core.evaluation_table import BASELINE, MEASURES, REFERENCES, TEMPORAL, Line, Table
+from zvr_core.evaluation.table import BASELINE, MEASURES, REFERENCES, TEMPORAL, Line, Table
 from zvr_viz.palette import INK, MISSING, PAPER, series_mark
 from zvr_viz.picture import NORMAL, SHAPES, SMALL, Picture, caption, grid_lines
 

@@ -5,10 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from zvr_core.agreement import distance
+from zvr_core.agreement import SAME, distance
 from zvr_core.trace import Trace
-
-SAME = 1.5  # tokens: two targets agree where they are the same token or neighbours, diagonal ones included
 
 
 def quality(trace: Trace, step: int, site: str) -> dict[str, object]:

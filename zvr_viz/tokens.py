@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from zvr_core.agreement import distance
-from zvr_viz.matches import SAME
+from zvr_core.agreement import SAME, distance
 
 
 def provider_age(providers: ArrayLike) -> NDArray[np.int32]:

@@ -16,8 +16,8 @@ import torch
 from PIL import Image
 
 from zvr_core.degrade import degrade_clip, parse_degradation
-from zvr_core.flow_io import write_kitti
 from zvr_core.scenes import SCENES
+from zvr_core.scenes.flow_io import write_kitti
 
 RECIPE, SEED = "blur=1.2,down=4,noise=5", 0
 TOP, LEFT, HEIGHT, WIDTH = 52, 96, 384, 512  # the part of the stereo pair that is kept

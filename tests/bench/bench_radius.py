@@ -15,7 +15,7 @@ import torch
 
 from zvr_core.attention import Edited, attach
 from zvr_core.correspondence import Correspondence
-from zvr_core.evaluation_cell import load_source
+from zvr_core.evaluation.cell import load_source
 from zvr_core.methods.base import Method, Windows
 from zvr_core.models.load import load_model
 from zvr_core.restore import Restoration

@@ -26,8 +26,8 @@ from zvr_core.history import LastStep
 from zvr_core.jobs import restored_frames
 from zvr_core.methods.presets import load_method
 from zvr_core.models.load import load_model
-from zvr_core.record import RecordAt
-from zvr_core.recorder import record, recorder_of
+from zvr_core.recording.choice import RecordAt
+from zvr_core.recording.recorder import record, recorder_of
 from zvr_core.restore import Restoration
 
 KINDS = {

@@ -9,7 +9,7 @@ from PIL import Image
 from plain_trace import plain_header, put_clip
 from sample_trace import jpeg, make_trace
 
-from zvr_core.trace_writer import TraceWriter
+from zvr_core.trace.writer import TraceWriter
 
 SITE = (("up.1.0", 16),)
 SMALL = {"frames": 3, "steps": 3, "sites": SITE}

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from zvr_core.errors import ZvrError, unknown
-from zvr_core.flow_io import read_kitti
+from zvr_core.scenes.flow_io import read_kitti
 from zvr_core.scenes.recorded import Recorded
 
 

@@ -14,7 +14,7 @@ from PIL import Image
 
 from zvr_core.errors import ZvrError
 from zvr_core.flow import warp
-from zvr_core.flow_io import read_flow
+from zvr_core.scenes.flow_io import read_flow
 
 EDGE = 1.0  # px: four neighbours whose motion differs by more lie on a border between motions
 

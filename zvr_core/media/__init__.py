@@ -1,0 +1,1 @@
+"""Pictures, video and sound: read frame by frame, written all or nothing."""
