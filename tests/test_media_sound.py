@@ -56,7 +56,7 @@ def test_sound_can_come_from_a_file_of_its_own(tmp_path, talkie):
     assert write_clip(FRAMES, tmp_path / "x.mp4", 24, audio_from=str(talkie)).audio == "copied (flac)"
     with pytest.raises(ZvrError, match="no such file: nowhere"):
         write_clip(FRAMES, tmp_path / "y.mp4", 24, audio_from="nowhere")
-    with pytest.raises(ZvrError, match=r"the sound of .*test_sound\.py cannot be read"):
+    with pytest.raises(ZvrError, match=r"the sound of .*test_media_sound\.py cannot be read"):
         write_clip(FRAMES, tmp_path / "y.mp4", 24, audio_from=__file__)
     assert [path.name for path in tmp_path.iterdir()] == ["x.mp4"]
 

@@ -21,6 +21,7 @@ import numpy as np
 from zvr_core.trace.header import Header
 
 MOST_FRAMES = 32  # in a file: longer clips are written and read in blocks
+MOST_BYTES = 4 << 20  # of latents in a file, where that is more than a frame: one frame of a large clip is read in milliseconds
 RESULT = "clip/restored"  # what a rewound or forked run does not have any more
 CLIP_FRAMES = 8  # in a file of pictures or flows, which are larger
 
@@ -132,9 +133,10 @@ class Layout:
         steps, frames, some, latent = head.steps, head.frames, min(head.frames, MOST_FRAMES), head.latent
         dims = ("frame", "channel", "latent_y", "latent_x")
         room = 2 * head.preview[0] * head.preview[1] + 1024  # bytes: what a JPEG of noise takes, and more; the rest is zeros
+        exact, half = (max(1, min(some, MOST_BYTES // (math.prod(latent) * np.dtype(t).itemsize))) for t in (head.precision, HALF[0]))
         return [
-            whole("x_t", (head.precision, math.nan), ("moment", *dims), (steps + 1, frames, *latent), files=(1, some)),
-            whole("x0", HALF, ("step", *dims), (steps, frames, *latent), files=(1, some)),
+            whole("x_t", (head.precision, math.nan), ("moment", *dims), (steps + 1, frames, *latent), files=(1, exact)),
+            whole("x0", HALF, ("step", *dims), (steps, frames, *latent), files=(1, half)),
             whole("preview", BYTE, ("step", "frame", "byte"), (steps, frames, room), files=(1, some), zstd=True),
             whole("preview_length", COUNT, ("step", "frame"), (steps, frames)),
             whole("seconds", FLOAT, ("step",), (steps,)),
