@@ -142,7 +142,9 @@ def test_steps_and_sites_that_were_not_asked_for(embedded):
     assert run.trace.match_steps == (1,)
     assert [site.name for site in run.trace.sites] == ["up.1.0"]
     assert run.trace.target(1, "up.1.0", 0, "cosine").shape == (48,)
-    for missing in (lambda: run.trace.target(0, "up.1.0", 0, "cosine"), lambda: run.trace.x0(0, 0), lambda: run.trace.flow(0)):
+    never = [lambda kind=kind: getattr(run.trace, kind)(0, "up.1.0", 0, "cosine") for kind in ("target", "score", "margin")]
+    never += [lambda kind=kind: getattr(run.trace, kind)(0, "up.1.0", 0) for kind in ("merged", "provider")]
+    for missing in (*never, lambda: run.trace.x0(0, 0), lambda: run.trace.flow(0)):
         with pytest.raises(Missing, match="record"):
             missing()
 

@@ -74,6 +74,8 @@ class Reader:
             values = self._cache.get((path,), lambda: self._read(path, ...))
             where = {"step": step, "site": row, "frame": frame}
             return values[tuple(where[dim] for dim in spec.dims)]
+        if "site" in spec.dims and step not in self.header.match_steps:
+            raise self._absent(spec, step, frame, site)  # a merged mask of zeros would look like one that was recorded
         size = spec.chunks[spec.dims.index("frame")]
         first = frame // size * size
         place: dict[str, int | slice] = {"step": step, "moment": step, "site": row, "frame": slice(first, first + size)}
