@@ -110,7 +110,7 @@ class FlowOrCosine:
 
     @property
     def name(self) -> str:
-        return f"flow|{self.cosine.name}"
+        return f"flow_or_{self.cosine.name}"
 
     def match(self, tokens: torch.Tensor, grid: tuple[int, int], key: int, flow: Flow) -> Matches:
         cosine, moved = self.cosine.match(tokens, grid, key, flow), FlowMatcher().match(tokens, grid, key, flow)
