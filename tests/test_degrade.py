@@ -23,6 +23,7 @@ from zvr_core.degrade import (
     RealWorld,
     Resize,
     Strokes,
+    Upscale,
     degrade_clip,
     parse_degradation,
 )
@@ -112,6 +113,14 @@ def test_lower_jpeg_quality_means_larger_error() -> None:
 
 def test_downscale_drops_the_remainder_of_the_size() -> None:
     assert Downscale(4)(frames(1, 23, 30)).shape == (1, 3, 5, 7)
+
+
+def test_a_clip_reduced_by_8_and_enlarged_by_2_is_4_times_smaller() -> None:
+    x = frames(1, 48, 32)
+    small = parse_degradation("down=8")(x)
+    assert torch.equal(parse_degradation("down=8,up=2")(x), Upscale(2)(small))
+    assert Upscale(2)(small).shape == (1, 3, 12, 8)
+    torch.testing.assert_close(Upscale(3)(torch.full((1, 3, 4, 5), 0.5)), torch.full((1, 3, 12, 15), 0.5))
 
 
 def test_low_light_follows_its_formula() -> None:
@@ -240,6 +249,8 @@ def test_parser_knows_masks_low_light_and_the_random_chain() -> None:
         ("blur=strong", "as in blur=1.2"),
         ("down=2.5", "whole number"),
         ("down=nan", "whole number"),
+        ("up=0", "whole number"),
+        ("up=99", "upscale factor 99 given, 1 to 16 expected"),
         ("noise=-4", "noise -4 given, 0 to 255 expected"),
         ("grey=1", "'grey=1' given"),
         ("", "name=value expected"),

@@ -123,8 +123,10 @@ def test_a_degradation_that_the_model_cannot_undo_is_an_error(clip):
         load_source(clip, "blur=1.2,down=8", 2, 0, 4)
 
 
-def test_table_1_reports_the_degradation_that_the_model_cannot_undo(clip):
-    preset = load_preset("1")
+def test_a_table_reports_the_degradation_that_the_model_cannot_undo(clip):
+    preset = replace(
+        load_preset("1"), changes=("", "down=8"), numbers={"down=8": {"per_frame+colour": {"psnr": 1}, "diffir2vr": {"psnr": 2}}}
+    )
     cells = plan([clip], preset.degradations(D), [load_method("per_frame"), *preset.methods], [0], TINY)
     outcomes = {cell: attempt(cell) if "down=8" in cell.degradation else Outcome({"psnr": 20.0}) for cell in cells}
     table = assemble(outcomes, preset, D, "")

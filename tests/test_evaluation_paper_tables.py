@@ -28,7 +28,7 @@ def test_published_numbers_belong_to_methods_and_degradations_of_the_table(name)
 
 def test_table_1_has_the_degradations_of_the_paper():
     assert load_preset("1").degradations(BASE) == (
-        BASE, "blur=1.2,down=8,noise=5", *(f"blur=1.2,down=4,noise={n}" for n in (50, 75, 100, 150))
+        BASE, "blur=1.2,down=8,up=2,noise=5", *(f"blur=1.2,down=4,noise={n}" for n in (50, 75, 100, 150))
     )  # fmt: skip
 
 

@@ -26,6 +26,7 @@ SAMPLERS = {
 DEGRADATIONS = {
     "blur": "blur=1.2: Gaussian, standard deviation in pixels",
     "down": "down=4: antialiased bicubic reduction by a whole factor",
+    "up": "up=2: bicubic enlargement by a whole factor",
     "noise": "noise=5: white Gaussian, standard deviation in 8-bit levels",
     "jpeg": "jpeg=60: quality 1 to 100",
     "boxes": "boxes=4: missing rectangles",

@@ -101,6 +101,20 @@ class Downscale(FrameByFrame):
 
 
 @dataclass(frozen=True)
+class Upscale(FrameByFrame):
+    """Bicubic enlargement by a whole `factor` up to 16: so that a clip reduced by 8 suits a model that enlarges by 4."""
+
+    factor: int
+
+    def __post_init__(self) -> None:
+        check_factor(self.factor)
+        check_range("upscale factor", self.factor, 1, 16)
+
+    def degrade(self, frame: torch.Tensor, index: int, seed: int) -> torch.Tensor:
+        return F.interpolate(frame, scale_factor=self.factor, mode="bicubic")
+
+
+@dataclass(frozen=True)
 class Resize(FrameByFrame):
     """Resampling to a given size; `mode` is "area", or "bilinear" or "bicubic" with antialiasing."""
 
@@ -191,7 +205,7 @@ def check_range(name: str, value: float, low: float, high: float, unit: str = ""
 def check_factor(factor: int) -> None:
     """Raise ZvrError unless `factor` is a whole number of at least 1."""
     if not (factor >= 1 and float(factor).is_integer()):
-        raise ZvrError(f"downscale factor {factor:g} given, a whole number of at least 1 expected")
+        raise ZvrError(f"factor {factor:g} given, a whole number of at least 1 expected")
 
 
 def check_reducible(frame: torch.Tensor, factor: int) -> None:

@@ -24,6 +24,7 @@ from zvr_core.degradations import (
     Mask,
     Noise,
     Resize,
+    Upscale,
     blur,
     check_factor,
     check_range,
@@ -53,6 +54,7 @@ __all__ = [
     "RealWorld",
     "Resize",
     "Strokes",
+    "Upscale",
     "blur",
     "degrade_clip",
     "downscale",
@@ -137,6 +139,7 @@ def drawn_resize(size: tuple[int, int], chances: tuple[float, float, float], sca
 STEPS: dict[str, tuple[Callable[[float], Degradation], str]] = {  # name on the command line: (what it builds, an example)
     "blur": (Blur, "blur=1.2 (sigma in pixels)"),
     "down": (lambda factor: Downscale(whole("down", factor)), "down=4 (whole factor)"),
+    "up": (lambda factor: Upscale(whole("up", factor)), "up=2 (whole factor)"),
     "noise": (lambda levels: noise_levels(levels), "noise=5 (standard deviation in 8-bit levels)"),
     "jpeg": (Jpeg, "jpeg=60 (quality 1 to 100)"),
     "boxes": (lambda count: Mask(Boxes(whole("boxes", count))), "boxes=4 (missing rectangles)"),
