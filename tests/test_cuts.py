@@ -10,7 +10,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from zvr_core.cuts import likeness, scene_cuts, thumbnail
+from zvr_core.cuts import likeness, noise_share, scene_cuts, thumbnail
 from zvr_core.errors import ZvrError
 
 
@@ -65,6 +65,20 @@ def test_each_frame_is_read_once_and_in_order() -> None:
 
 def test_a_cut_in_the_last_frame_is_found() -> None:
     assert scene_cuts(torch.cat([scene(0, 4), scene(1, 1)])) == [4]
+
+
+@pytest.mark.parametrize("levels", [25, 75, 100, 150])
+def test_noise_is_no_cut_and_hides_none(levels: int) -> None:
+    still = torch.cat([scene(0, 5), scene(1, 5)])
+    noisy = still + levels / 255 * torch.randn(still.shape, generator=torch.Generator().manual_seed(0))
+    assert scene_cuts(noisy.clamp(0, 1)) == [5]
+
+
+def test_the_share_of_noise() -> None:
+    generator = torch.Generator().manual_seed(0)
+    assert noise_share(scene(0, 1)[0]) < 0.05
+    assert noise_share(torch.randn(3, 60, 90, generator=generator)) == pytest.approx(1, abs=0.05)
+    assert noise_share(torch.full((3, 60, 90), 0.5)) == noise_share(torch.rand(3, 2, 90)) == 0
 
 
 def test_a_change_of_light_is_not_a_cut() -> None:
