@@ -142,6 +142,27 @@ def test_nothing_compares_with_a_run_that_has_not_begun(trace):
         trace.compare(Trace(store))
 
 
+@pytest.mark.parametrize("close", [True, False])
+def test_what_was_read_ahead_is_the_same_and_is_not_read_again(tmp_path, monkeypatch, close):
+    path = make_trace(tmp_path / "pan.zarr", close=close)  # one that is still written has its metadata in many files
+    slow, fast = open_trace(path), open_trace(path)
+    fast.read_ahead(3, "up.1.0", 1)
+    monkeypatch.setattr(fast._reader, "_read", lambda *_: pytest.fail("read again"))
+    for matcher in ("cosine", "cosine_spatial"):
+        for kind in ("target", "score", "margin"):
+            assert np.array_equal(
+                getattr(fast, kind)(3, "up.1.0", 1, matcher), getattr(slow, kind)(3, "up.1.0", 1, matcher), equal_nan=True
+            )
+    for kind in ("provider", "merged"):
+        found = getattr(fast, kind)(3, "up.1.0", 1)
+        assert np.array_equal(found, getattr(slow, kind)(3, "up.1.0", 1))
+        assert not found.flags.writeable or kind == "merged"
+
+
+def test_reading_ahead_says_nothing_of_what_is_not_there(path):
+    open_trace(path).read_ahead(99, "up.1.0", 0)
+
+
 # ── what is not there ────────────────────────────────────────────────────────────────────────────────────────────────
 
 

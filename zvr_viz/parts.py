@@ -71,6 +71,7 @@ def match(trace: Trace, step: str, site: str, frame: str) -> bytes:
     names = [name for name in trace.matchers if name != "flow"]
     if s not in trace.match_steps:
         raise ZvrError(steps_note(trace))
+    trace.read_ahead(s, site, f)
     wide = [targets(trace.target(s, site, f, name), place) for name in names]
     numbers = [(as_bytes(trace.score(s, site, f, name), -1, 1), as_bytes(trace.margin(s, site, f, name), 0, MARGIN_MOST)) for name in names]
     provider = trace.provider(s, site, f) if trace.has("provider") else np.full(place.tokens, -1)

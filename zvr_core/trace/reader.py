@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from types import EllipsisType
 from typing import Any
 
@@ -76,14 +77,35 @@ class Reader:
             return values[tuple(where[dim] for dim in spec.dims)]
         if "site" in spec.dims and step not in self.header.match_steps:
             raise self._absent(spec, step, frame, site)  # a merged mask of zeros would look like one that was recorded
-        size = spec.chunks[spec.dims.index("frame")]
-        first = frame // size * size
-        place: dict[str, int | slice] = {"step": step, "moment": step, "site": row, "frame": slice(first, first + size)}
-        index = tuple(place.get(dim, slice(None)) for dim in spec.dims)
-        values = self._cache.get((path, step * spec.in_steps, row, first), lambda: self._read(path, index))[frame - first]
+        key, index = self._place(spec, step, row, frame)
+        values = self._cache.get(key, lambda: self._read(path, index))[frame - key[-1]]
         if empty(spec, values):
             raise self._absent(spec, step, frame, site)
         return values
+
+    def ahead(self, paths: Iterable[str], *, step: int, row: int, frame: int) -> None:
+        """Reads several arrays at one place at once, in half the time that one after the other takes; what fails, fails in `at`."""
+        places = {path: self._place(self.layout.arrays[path], step, row, frame) for path in paths if self.has(path)}
+        new = {path: place for path, place in places.items() if place[0] not in self._cache}
+
+        async def read(arrays: list[zarr.Array]) -> list[Any]:
+            places = [index for _, index in new.values()]
+            return await asyncio.gather(*[array.async_array.getitem(at) for array, at in zip(arrays, places, strict=True)])
+
+        with suppress(Exception):
+            opened = [self._open(path) for path in new]  # before the loop runs: to open is to wait for it
+            for (key, _), found in zip(new.values(), sync(read(opened)), strict=True):
+                values = np.asarray(found)
+                values.flags.writeable = False
+                self._cache.put(key, values)
+
+    @staticmethod
+    def _place(spec: ArraySpec, step: int, row: int, frame: int) -> tuple[tuple[Any, ...], tuple[int | slice, ...]]:
+        """The chunk of an array that holds a step, a row of sites and a frame: its key in the cache, and where it is."""
+        size = spec.chunks[spec.dims.index("frame")]
+        first = frame // size * size
+        place: dict[str, int | slice] = {"step": step, "moment": step, "site": row, "frame": slice(first, first + size)}
+        return (spec.path, step * spec.in_steps, row, first), tuple(place.get(dim, slice(None)) for dim in spec.dims)
 
     def state(self, step: int) -> dict[str, np.ndarray]:
         """What a method carried into a step, by its keys; nothing where it carries nothing."""
@@ -185,18 +207,26 @@ class Cache:
         self._items: OrderedDict[tuple[str | int, ...], np.ndarray] = OrderedDict()
         self._lock = threading.Lock()
 
+    def __contains__(self, key: object) -> bool:
+        with self._lock:
+            return key in self._items
+
     def get(self, key: tuple[str | int, ...], read: Callable[[], np.ndarray]) -> np.ndarray:
         with self._lock:
             if key in self._items:
                 self._items.move_to_end(key)
                 return self._items[key]
         values = read()  # outside of the lock: two threads may read the same, none waits for another
+        self.put(key, values)
+        return values
+
+    def put(self, key: tuple[str | int, ...], values: np.ndarray) -> None:
+        """Keeps values, and lets the least recently used go."""
         with self._lock:
             self.held += 0 if key in self._items else values.nbytes
             self._items[key] = values
             while self.held > self.most and len(self._items) > 1:
                 self.held -= self._items.popitem(last=False)[1].nbytes
-        return values
 
     def forget(self, which: Callable[[Any], bool]) -> None:
         """Drops the arrays of the paths that `which` names."""

@@ -205,6 +205,14 @@ class Trace(TraceFacts):
         """The tokens as they enter attention, (N, C) float32 (from float16), or C of their principal components."""
         return self._token("tokens", step, site, frame).astype(np.float32)
 
+    def read_ahead(self, step: int, site: str, frame: int) -> None:
+        """Reads all matches and merges of a step, site and frame at once, so that asking for each of them costs nothing."""
+        number = self._number(site)
+        grid = self.sites[number].grid
+        kinds = [f"{matcher}_{kind}" for matcher in self.matchers if matcher != "flow" for kind in ("target", "score", "margin")]
+        paths = [f"{grid_path(grid)}/{name}" for name in (*kinds, "provider", "merged")]
+        self._reader.ahead(paths, step=step, row=self.header.grids[grid].index(number), frame=frame)
+
     def _match(self, kind: str, step: int, site: str, frame: int, matcher: str) -> np.ndarray:
         if matcher not in self.matchers:
             raise Missing(
