@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-from zvr_core.evaluation.table import Line, Stat, Table, open_table
+from zvr_core.evaluation.table import BASELINE, REFERENCES, Line, Stat, Table, open_table
 
 FOLDER = Path(__file__).parents[1] / "data" / "evaluation"
 WORDS = {
@@ -39,7 +39,7 @@ def quality_rows(table: Table) -> list[str]:
 
 
 def quality_row(line: Line) -> str:
-    compared = line.method not in ("bicubic", "one step", "truth", "per_frame")
+    compared = line.method not in (BASELINE, *REFERENCES)
     mark = f" ({line.mark})" if compared and line.mark else ""
     control = number(line.controls.get("warping"), 2) + mark if compared else NOTHING
     values = [
@@ -51,12 +51,12 @@ def quality_row(line: Line) -> str:
 
 def short_rows(table: Table, degradation: str = "") -> list[str]:
     """One line a method, without references: LPIPS, sharpness, warping error, and how far it passes that of blur alone."""
-    lines = [line for line in table.lines if line.method not in ("bicubic", "one step", "truth")]
+    lines = [line for line in table.lines if line.method not in REFERENCES]
     lines = [line for line in lines if line.degradation == (degradation or table.degradations[0])]
     return [
         f"| {line.method} | {number(line.values.get('psnr'), 2)} | {number(line.values.get('lpips'), 3)} | "
         f"{number(line.values.get('sharpness'), 2)} | {number(line.values.get('warping'), 2)} | "
-        f"{NOTHING if line.method == 'per_frame' else percent(line.beyond.get('warping')) + (f' ({line.mark})' if line.mark else '')} |"
+        f"{NOTHING if line.method == BASELINE else percent(line.beyond.get('warping')) + (f' ({line.mark})' if line.mark else '')} |"
         for line in lines
     ]
 

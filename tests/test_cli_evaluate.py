@@ -3,12 +3,11 @@
 import csv
 import json
 
-import numpy as np
 import pytest
-from PIL import Image
 
 from zvr_core.cli import main
 from zvr_core.evaluation.table import open_table
+from zvr_core.media.writing import write_clip
 from zvr_core.scenes import pan
 
 FAST = ("--steps", "1", "--frames", "2", "--lpips", "nowhere")
@@ -17,9 +16,7 @@ FAST = ("--steps", "1", "--frames", "2", "--lpips", "nowhere")
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory):
     folder = tmp_path_factory.mktemp("clips") / "small"
-    folder.mkdir()
-    for i, frame in enumerate(pan(size=(32, 48), count=2).clip()):
-        Image.fromarray((frame.permute(1, 2, 0).numpy() * 255).round().astype(np.uint8)).save(folder / f"{i:05d}.png")
+    write_clip(pan(size=(32, 48), count=2).clip(), folder, fps=10)
     return str(folder)
 
 

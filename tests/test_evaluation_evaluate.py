@@ -3,10 +3,8 @@
 import json
 from dataclasses import replace
 
-import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 from zvr_core.compare import measure, posterior_mean, restored
 from zvr_core.errors import ZvrError
@@ -16,6 +14,7 @@ from zvr_core.evaluation.control_curve import control_at
 from zvr_core.evaluation.evaluate import ResultsFolder, attempt, here, plan, sweep
 from zvr_core.evaluation.paper_tables import PLAIN, hybrid, load_preset
 from zvr_core.evaluation.records import assemble, records
+from zvr_core.media.writing import write_clip
 from zvr_core.methods.presets import load_method
 from zvr_core.scenes import pan
 
@@ -27,9 +26,7 @@ TINY = Settings(steps=2, frames=3)
 def clip(tmp_path_factory):
     """Three frames of 48×32 under a pan, as PNG files."""
     folder = tmp_path_factory.mktemp("clips") / "small"
-    folder.mkdir()
-    for i, frame in enumerate(pan(size=(32, 48), count=3).clip()):
-        Image.fromarray((frame.permute(1, 2, 0).numpy() * 255).round().astype(np.uint8)).save(folder / f"{i:05d}.png")
+    write_clip(pan(size=(32, 48), count=3).clip(), folder, fps=10)
     return str(folder)
 
 

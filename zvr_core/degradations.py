@@ -19,6 +19,7 @@ from kornia.filters import gaussian_blur2d
 from zvr_core.colour import luma
 from zvr_core.errors import ZvrError
 from zvr_core.masks import Boxes, Holes
+from zvr_core.models.codec import upsample
 from zvr_core.noise import generator_for
 
 
@@ -111,7 +112,7 @@ class Upscale(FrameByFrame):
         check_range("upscale factor", self.factor, 1, 16)
 
     def degrade(self, frame: torch.Tensor, index: int, seed: int) -> torch.Tensor:
-        return F.interpolate(frame, scale_factor=self.factor, mode="bicubic")
+        return upsample(frame, self.factor)
 
 
 @dataclass(frozen=True)

@@ -95,8 +95,7 @@ def rows(trace: Trace, step: str, site: str, frame: str) -> bytes:
     if int(step) not in trace.match_steps:
         raise ZvrError(steps_note(trace))
     tokens, cosines = trace.similarity(int(step), site, int(frame))
-    kept = tokens >= 0
-    return np.append(tokens[kept], -1).astype(np.int32).tobytes() + as_bytes(cosines[kept], -1, 1)
+    return np.append(tokens, -1).astype(np.int32).tobytes() + as_bytes(cosines, -1, 1)
 
 
 def coarse(trace: Trace, key: str, data: bytes) -> bytes:

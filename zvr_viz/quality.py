@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from zvr_core.agreement import SAME, distance
 from zvr_core.trace import Trace
+from zvr_viz.tokens import share_within
 
 
 def quality(trace: Trace, step: int, site: str) -> dict[str, object]:
@@ -37,9 +37,7 @@ def share(first: NDArray, second: NDArray, grid: tuple[int, int]) -> float | Non
     """How many targets agree of those that both have; None where there is no such token."""
     if len(first) != len(second):
         return None
-    both = (first >= 0) & (second >= 0)
-    apart = distance(first[both], second[both], grid)
-    return round(float((apart < SAME).mean()), 4) if len(apart) else None
+    return number(share_within(first, second, grid))
 
 
 def number(value: float) -> float | None:

@@ -207,11 +207,9 @@ class Trace(TraceFacts):
 
     def read_ahead(self, step: int, site: str, frame: int) -> None:
         """Reads all matches and merges of a step, site and frame at once, so that asking for each of them costs nothing."""
-        number = self._number(site)
-        grid = self.sites[number].grid
+        group, row = self._where(site)
         kinds = [f"{matcher}_{kind}" for matcher in self.matchers if matcher != "flow" for kind in ("target", "score", "margin")]
-        paths = [f"{grid_path(grid)}/{name}" for name in (*kinds, "provider", "merged")]
-        self._reader.ahead(paths, step=step, row=self.header.grids[grid].index(number), frame=frame)
+        self._reader.ahead([f"{group}/{name}" for name in (*kinds, "provider", "merged")], step=step, row=row, frame=frame)
 
     def _match(self, kind: str, step: int, site: str, frame: int, matcher: str) -> np.ndarray:
         if matcher not in self.matchers:
@@ -221,7 +219,11 @@ class Trace(TraceFacts):
         return self._token(f"{matcher}_{kind}", step, site, frame)
 
     def _token(self, name: str, step: int, site: str, frame: int = 0) -> np.ndarray:
+        group, row = self._where(site)
+        return self._reader.at(f"{group}/{name}", step=step, row=row, frame=frame, site=site)
+
+    def _where(self, site: str) -> tuple[str, int]:
+        """The group of a site's grid, and its row there."""
         number = self._number(site)
         grid = self.sites[number].grid
-        row = self.header.grids[grid].index(number)
-        return self._reader.at(f"{grid_path(grid)}/{name}", step=step, row=row, frame=frame, site=site)
+        return grid_path(grid), self.header.grids[grid].index(number)
