@@ -1,7 +1,6 @@
 """The training script runs end to end, and a run that was killed goes on to the same weights."""
 
 import argparse
-import importlib.util
 import json
 import os
 import signal
@@ -12,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import train
 from PIL import Image
 from safetensors.torch import load_file
 
@@ -21,7 +21,7 @@ SCRIPT = Path(__file__).parents[1] / "data" / "embedded" / "train.py"
 
 
 def command(folder, out):
-    options = f"--photos {folder} --listing {folder}/list.txt --out {out} --steps 2 3 --save-every 0 --threads 1"
+    options = f"--photos {folder} --listing {folder}/list.txt --out {out} --cycles 1:32 3:64 --save-every 0 --threads 1"
     return [sys.executable, str(SCRIPT), *options.split()]
 
 
@@ -44,20 +44,45 @@ def trained(photos, tmp_path_factory):
 
 
 def test_each_cycle_of_the_learning_rate_warms_up_and_cools_down():
-    spec = importlib.util.spec_from_file_location("train", SCRIPT)
-    train = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(train)
-    args = argparse.Namespace(steps=[1000, 3000], cooldown=0.25, lr=1.0)
-    assert [train.learning_rate(step, args) for step in (299, 749, 1299, 2499)] == [1.0] * 4
-    assert train.learning_rate(0, args) == train.learning_rate(1000, args) == pytest.approx(1 / 300)
-    assert train.learning_rate(999, args) < 1e-4 and train.learning_rate(2999, args) < 1e-5
-    assert train.learning_rate(2750, args) == pytest.approx(0.5)
+    args = argparse.Namespace(cooldown=0.25, lr=1.0)
+    first, second = train.parse_cycles(["1000:32", "3000:64"])
+    assert (first, second) == ((0, 1000, 32), (1000, 3000, 64))
+    assert [train.learning_rate(step, first, args) for step in (299, 749)] == [1.0] * 2
+    assert [train.learning_rate(step, second, args) for step in (1299, 2499)] == [1.0] * 2
+    assert train.learning_rate(0, first, args) == train.learning_rate(1000, second, args) == pytest.approx(1 / 300)
+    assert train.learning_rate(999, first, args) < 1e-4 and train.learning_rate(2999, second, args) < 1e-5
+    assert train.learning_rate(2750, second, args) == pytest.approx(0.5)
 
 
 def test_the_frozen_list_names_files_hashes_and_splits(photos):
     rows = [row.split(" ") for row in (photos / "list.txt").read_text().splitlines()]
     assert [row[1:] for row in rows] == [["val", "0.png"], ["train", "1.png"], ["train", "2.png"]]
     assert all(len(row[0]) == 64 for row in rows)
+
+
+@torch.no_grad()
+def test_a_widened_network_goes_on_from_what_the_thin_one_knew():
+    torch.manual_seed(0)
+    thin, wide = train.build_unet(32), train.build_unet(64)
+    wide.load_state_dict(train.widen(thin.state_dict(), wide, 32, torch.Generator().manual_seed(0)))
+    inside, x = [], torch.randn(2, 19, 16, 16)
+    for unet in (thin, wide):
+        for block in unet.down_blocks:
+            block.register_forward_hook(lambda block, args, out: inside.append(out[0]))
+    before, after = (unet(x, torch.tensor([10, 900]), torch.zeros(2, 1, 8)).sample for unet in (thin, wide))
+    finest, half, quarter = zip(inside[:3], inside[3:], strict=True)
+    assert torch.allclose(finest[1], finest[0].repeat_interleave(2, 1), atol=1e-4)
+    assert torch.allclose(half[1], half[0], atol=1e-4) and torch.allclose(quarter[1], quarter[0], atol=1e-4)
+    assert (after - before).norm() < 0.35 * before.norm()  # on the way up two norms see other groups
+    weights = wide.conv_out.weight
+    assert not torch.allclose(weights[:, ::2], weights[:, 1::2])  # else the copies would stay copies
+
+
+def test_networks_that_differ_in_more_than_the_width_are_refused():
+    thin = train.build_unet(32).state_dict()
+    del thin["conv_out.bias"]
+    with pytest.raises(KeyError):
+        train.widen(thin, train.build_unet(64), 32, torch.Generator())
 
 
 @pytest.mark.slow
@@ -72,7 +97,8 @@ def test_the_result_is_a_model(trained):
 @pytest.mark.slow
 def test_a_killed_run_goes_on_to_the_same_weights(photos, trained, tmp_path):
     running = subprocess.Popen(command(photos, tmp_path), stderr=subprocess.DEVNULL)
-    while not (tmp_path / "checkpoint.safetensors").exists():
+    log = tmp_path / "log.jsonl"
+    while not log.exists() or len(log.read_text().splitlines()) < 2:  # killed after it was widened
         assert running.poll() is None
         time.sleep(0.05)
     running.send_signal(signal.SIGKILL)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 MODELS = {
-    "embedded": "the small ×4 restorer that comes with zvr: 5.7 M parameters, runs on a CPU",
+    "embedded": "the small ×4 restorer that comes with zvr: 6.1 M parameters, runs on a CPU",
     "stabilityai/stable-diffusion-x4-upscaler": "×4 upscaler, 473 M parameters, from the Hub or a local folder (wants a GPU)",
 }
 

@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import itertools
 import json
 import math
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -25,6 +25,7 @@ from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from tqdm import tqdm
+from widen import widen
 
 from zvr_core.attention import is_self_attention
 from zvr_core.degrade import blur, downscale, jpeg, noise
@@ -37,16 +38,18 @@ KEPT = [(0, 1, 0), (0, 0, 1), (0, 0, 0), (0, 1, 1), (0, 2, 0), (0, 0, 2), (0, 1,
         (0, 0, 3), (0, 2, 2), (1, 1, 0), (1, 0, 1), (0, 1, 3)]  # fmt: skip  # the 16 of largest variance, measured on the photographs
 
 
-def build_unet() -> UNet2DConditionModel:
-    """5.7 M parameters; self-attention at half and quarter of the latent grid, down and up; no middle block (it was ignored).
+def build_unet(width: int) -> UNet2DConditionModel:
+    """Self-attention at half and quarter of the latent grid, down and up; no middle block (it was ignored); 6.1 M parameters at 64.
 
-    The finest level is thin on purpose: with 64 channels there it did all the work, and the levels that attend none.
+    `width` counts the channels of the finest level.  A network that starts with 64 there does all the work in them, and the
+    levels that attend learn nothing; one that starts with 32 attends, but its texture stays too soft.  So it starts thin and is
+    widened when it attends (`widen.py`).
     """
     return UNet2DConditionModel(
-        sample_size=64, in_channels=len(KEPT) + 3, out_channels=len(KEPT), block_out_channels=(32, 112, 160), layers_per_block=1,
+        sample_size=64, in_channels=len(KEPT) + 3, out_channels=len(KEPT), block_out_channels=(width, 112, 160), layers_per_block=1,
         down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
         up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"), mid_block_type=None,
-        attention_head_dim=(1, 1, 2), cross_attention_dim=8, norm_num_groups=16, use_linear_projection=True,
+        time_embedding_dim=128, attention_head_dim=(1, 1, 2), cross_attention_dim=8, norm_num_groups=16, use_linear_projection=True,
     )  # fmt: skip
 
 
@@ -159,15 +162,28 @@ def measure_std(images: list[torch.Tensor], seed: int) -> tuple[float, ...]:
     return tuple(round(float(s), 5) for s in torch.cat(latents, 1).std(1))
 
 
-def learning_rate(step: int, args: argparse.Namespace) -> float:
+class Cycle(NamedTuple):
+    """One cycle of the learning rate: from step `begin` to step `end`, with `width` channels at the finest level."""
+
+    begin: int
+    end: int
+    width: int
+
+
+def parse_cycles(values: list[str]) -> list[Cycle]:
+    """`END:WIDTH …` as cycles, each beginning where the one before ends."""
+    pairs = [tuple(map(int, value.split(":"))) for value in values]
+    return [Cycle(begin, end, width) for begin, (end, width) in zip([0, *(end for end, _ in pairs)], pairs, strict=False)]
+
+
+def learning_rate(step: int, cycle: Cycle, args: argparse.Namespace) -> float:
     """In each cycle warm-up, constant, then a cosine to zero over its last part (warm restarts: Loshchilov & Hutter 2017).
 
     A run can be lengthened by a longer cycle until the last part of that cycle begins, and by a further cycle at any time.
     """
-    begin, end = next((a, b) for a, b in itertools.pairwise([0, *args.steps]) if step < b)
-    start = end - (end - begin) * args.cooldown
-    down = 1.0 if step < start else 0.5 + 0.5 * math.cos(math.pi * (step - start) / (end - start))
-    return args.lr * min(1.0, (step - begin + 1) / 300) * down
+    start = cycle.end - (cycle.end - cycle.begin) * args.cooldown
+    down = 1.0 if step < start else 0.5 + 0.5 * math.cos(math.pi * (step - start) / (cycle.end - start))
+    return args.lr * min(1.0, (step - cycle.begin + 1) / 300) * down
 
 
 def loss_of(unet: torch.nn.Module, codec: ResidualDCT, scheduler: DDIMScheduler, batch: tuple, args: argparse.Namespace) -> torch.Tensor:
@@ -181,36 +197,72 @@ def loss_of(unet: torch.nn.Module, codec: ResidualDCT, scheduler: DDIMScheduler,
     x_t = scheduler.add_noise(x0, eps, t)
     text = torch.zeros(len(x0), 1, 8, device=args.device)
     with torch.autocast(args.device, torch.bfloat16, enabled=args.bf16):
-        out = unet(torch.cat([x_t, lq * 2 - 1], 1).contiguous(memory_format=torch.channels_last), t, text).sample
+        out = unet(torch.cat([x_t, lq * 2 - 1], 1), t, text).sample
     by_time = (1 / (1 - scheduler.alphas_cumprod.to(args.device)[t])).clamp(max=6.0)[:, None, None, None]
     by_channel = torch.tensor(codec.std, device=args.device)[None, :, None, None]
     return (by_time * by_channel / by_channel.mean() * (out.float() - x0).square()).mean()
 
 
-def save_checkpoint(out: Path, step: int, model: torch.nn.Module, ema: dict, optimizer: torch.optim.Optimizer) -> None:
-    """Writes everything a resumed run needs, as safetensors, by rename: a cut never leaves half a file."""
-    tensors = {f"model.{k}": v for k, v in model.state_dict().items()} | {f"ema.{k}": v for k, v in ema.items()}
-    for (name, _), state in zip(model.named_parameters(), optimizer.state.values(), strict=True):
-        tensors |= {f"mean.{name}": state["exp_avg"], f"square.{name}": state["exp_avg_sq"]}
-    partial = out / "checkpoint.partial"
-    save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, partial, metadata={"step": str(step)})
-    partial.rename(out / "checkpoint.safetensors")
+class Training:
+    """What changes from step to step: the network, its averaged weights (EMA 0.999) and the optimizer's state."""
 
+    def __init__(self, width: int, args: argparse.Namespace):
+        self.args = args
+        self.unet = build_unet(width).to(args.device)
+        self.ema = {k: v.detach().clone() for k, v in self.unet.state_dict().items()}
+        self.optimizer = torch.optim.AdamW(self.unet.parameters(), lr=args.lr, betas=(0.9, 0.99), weight_decay=0.01, fused=True)
 
-def load_checkpoint(out: Path, model: torch.nn.Module, ema: dict, optimizer: torch.optim.Optimizer) -> int:
-    """Restores a checkpoint in place and returns its step; 0 where there is none."""
-    if not (out / "checkpoint.safetensors").exists():
-        return 0
-    tensors = load_file(out / "checkpoint.safetensors")
-    with safe_open(out / "checkpoint.safetensors", framework="pt") as file:
-        step = int(file.metadata()["step"])
-    model.load_state_dict({k[6:]: v for k, v in tensors.items() if k.startswith("model.")})
-    for k in ema:
-        ema[k].copy_(tensors[f"ema.{k}"])
-    for name, p in model.named_parameters():
-        mean, square = (torch.empty_like(p).copy_(tensors[f"{kind}.{name}"]) for kind in ("mean", "square"))  # in p's memory format
-        optimizer.state[p] = {"step": torch.tensor(float(step)), "exp_avg": mean, "exp_avg_sq": square}
-    return step
+    @property
+    def width(self) -> int:
+        return self.unet.config.block_out_channels[0]
+
+    def restart_average(self) -> None:
+        for k, v in self.unet.state_dict().items():
+            self.ema[k].copy_(v)
+
+    def widened(self) -> Training:
+        """The same network with twice the channels at its finest level; the optimizer starts anew."""
+        wide = Training(2 * self.width, self.args)
+        for target, weights in ((wide.unet.state_dict(), self.unet.state_dict()), (wide.ema, self.ema)):
+            rng = torch.Generator().manual_seed(self.args.seed)
+            for k, v in widen({k: v.cpu() for k, v in weights.items()}, wide.unet, self.width, rng).items():
+                target[k].copy_(v)
+        return wide
+
+    def step(self, step: int, loss: torch.Tensor, lr: float) -> None:
+        for group in self.optimizer.param_groups:
+            group["lr"] = lr
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.unet.parameters(), 1.0)
+        self.optimizer.step()
+        torch._foreach_lerp_(list(self.ema.values()), list(self.unet.state_dict().values()), 1 - min(0.999, (1 + step) / (10 + step)))
+
+    def save(self, step: int) -> None:
+        """Writes everything a resumed run needs, as safetensors, by rename: a cut never leaves half a file."""
+        tensors = {f"model.{k}": v for k, v in self.unet.state_dict().items()} | {f"ema.{k}": v for k, v in self.ema.items()}
+        for name, p in self.unet.named_parameters():
+            state = self.optimizer.state[p]
+            tensors |= {f"mean.{name}": state["exp_avg"], f"square.{name}": state["exp_avg_sq"]}
+        metadata = {"step": str(step), "updates": str(int(state["step"]))}  # of this optimizer: fewer than steps once widened
+        partial = self.args.out / "checkpoint.partial"
+        save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, partial, metadata=metadata)
+        partial.rename(self.args.out / "checkpoint.safetensors")
+
+    @classmethod
+    def load(cls, args: argparse.Namespace) -> tuple[Training, int]:
+        """The training that `out/checkpoint.safetensors` holds, and its step."""
+        tensors = load_file(args.out / "checkpoint.safetensors")
+        with safe_open(args.out / "checkpoint.safetensors", framework="pt") as file:
+            step, updates = (int(file.metadata()[key]) for key in ("step", "updates"))
+        training = cls(tensors["ema.conv_in.weight"].shape[0], args)
+        training.unet.load_state_dict({k[6:]: v for k, v in tensors.items() if k.startswith("model.")})
+        for k in training.ema:
+            training.ema[k].copy_(tensors[f"ema.{k}"])
+        for name, p in training.unet.named_parameters():
+            mean, square = (torch.empty_like(p).copy_(tensors[f"{kind}.{name}"]) for kind in ("mean", "square"))
+            training.optimizer.state[p] = {"step": torch.tensor(float(updates)), "exp_avg": mean, "exp_avg_sq": square}
+        return training, step
 
 
 @torch.no_grad()
@@ -227,11 +279,9 @@ def validate(unet: torch.nn.Module, codec: ResidualDCT, images: list[torch.Tenso
     return float(torch.cat(gains).mean())
 
 
-def export(out: Path, unet: UNet2DConditionModel, ema: dict, codec: ResidualDCT, scheduler: DDIMScheduler) -> None:
+def export(out: Path, averaged: UNet2DConditionModel, codec: ResidualDCT, scheduler: DDIMScheduler) -> None:
     """Writes the averaged weights (float16 on disk: the output changes by 0.05 %) as a diffusers folder under `out/model`."""
-    final = build_unet()
-    final.load_state_dict({k: v.cpu() for k, v in ema.items()})
-    final.half().save_pretrained(out / "model" / "unet")
+    averaged.half().save_pretrained(out / "model" / "unet")
     scheduler.save_pretrained(out / "model" / "scheduler")
     codec.save(out / "model" / "codec")
 
@@ -243,7 +293,11 @@ def main() -> None:
     parser.add_argument("--listing", type=Path, default=HERE / "training_files.txt", help="the frozen list of training files")
     parser.add_argument("--list", action="store_true", help="freeze the list from the folder and stop")
     parser.add_argument(
-        "--steps", type=int, nargs="+", default=[5200, 10000], help="the step at which each cycle of the learning rate ends"
+        "--cycles",
+        nargs="+",
+        default=["5200:32", "10000:32", "13600:64"],
+        metavar="END:WIDTH",
+        help="for each cycle of the learning rate the step it ends at and the channels of the finest level",
     )
     parser.add_argument("--cooldown", type=float, default=0.25, help="share of each cycle over which the learning rate falls to zero")
     parser.add_argument("--lr", type=float, default=8e-4)
@@ -253,6 +307,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0 leaves torch's choice")
     parser.add_argument("--save-every", type=float, default=300, help="seconds between checkpoints")
     args = parser.parse_args()
+    args.cycles = parse_cycles(args.cycles)
     if args.list:
         freeze_list(args.photos, args.listing)
         return
@@ -261,37 +316,40 @@ def main() -> None:
     train(args)
 
 
+def begin(images: list[torch.Tensor], args: argparse.Namespace) -> tuple[Training, int]:
+    """The training of the checkpoint, or a new one with the two starts that are not usual, and its step."""
+    if (args.out / "checkpoint.safetensors").exists():
+        return Training.load(args)
+    training = Training(args.cycles[0].width, args)
+    start_as_non_local_means(training.unet)
+    start_with_high_pass(training.unet, draw_batch(images, args.seed, 0)[1])
+    training.restart_average()
+    return training, 0
+
+
 def train(args: argparse.Namespace) -> None:
     """Runs from the last checkpoint, or from the start, to the end of the last cycle, and exports the averaged weights."""
     torch.manual_seed(args.seed)
     args.out.mkdir(parents=True, exist_ok=True)
     images, held_out = (load_photos(args.photos, args.listing, split) for split in ("train", "val"))
-    scheduler, unet = build_scheduler(), build_unet().to(args.device, memory_format=torch.channels_last)
-    codec = ResidualDCT(tuple(KEPT), measure_std(images, args.seed))
-    optimizer = torch.optim.AdamW(unet.parameters(), lr=args.lr, betas=(0.9, 0.99), weight_decay=0.01, fused=True)
-    start_as_non_local_means(unet)
-    start_with_high_pass(unet, draw_batch(images, args.seed, 0)[1])
-    ema = {k: v.detach().clone() for k, v in unet.state_dict().items()}
-    first = load_checkpoint(args.out, unet, ema, optimizer)
-    saved, losses, last = time.monotonic(), [], args.steps[-1]
+    scheduler, codec = build_scheduler(), ResidualDCT(tuple(KEPT), measure_std(images, args.seed))
+    training, first = begin(images, args)
+    saved, losses, last = time.monotonic(), [], args.cycles[-1].end
     bar = tqdm(range(first, last), initial=first, total=last, unit="step", mininterval=5)
     for step in bar:
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate(step, args)
-        loss = loss_of(unet, codec, scheduler, draw_batch(images, args.seed, step), args)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(unet.parameters(), 1.0)
-        optimizer.step()
-        torch._foreach_lerp_(list(ema.values()), list(unet.state_dict().values()), 1 - min(0.999, (1 + step) / (10 + step)))
+        cycle = next(c for c in args.cycles if step < c.end)
+        if training.width < cycle.width:
+            training = training.widened()
+        loss = loss_of(training.unet, codec, scheduler, draw_batch(images, args.seed, step), args)
+        training.step(step, loss, learning_rate(step, cycle, args))
         losses.append(float(loss))
         bar.set_postfix(loss=f"{sum(losses[-100:]) / len(losses[-100:]):.4f}", refresh=False)
         if time.monotonic() - saved > args.save_every or step + 1 == last:
-            save_checkpoint(args.out, step + 1, unet, ema, optimizer)
-            export(args.out, unet, ema, codec, scheduler)
-            averaged = build_unet().to(args.device)
-            averaged.load_state_dict(ema)
+            training.save(step + 1)
+            averaged = build_unet(training.width).to(args.device)
+            averaged.load_state_dict(training.ema)
             row = {"step": step + 1, "loss": sum(losses[-500:]) / len(losses[-500:]), "gain_dB": validate(averaged, codec, held_out, args)}
+            export(args.out, averaged, codec, scheduler)
             with (args.out / "log.jsonl").open("a") as log:
                 log.write(json.dumps(row) + "\n")
             saved = time.monotonic()

@@ -1,7 +1,7 @@
 """The adapter for upscalers that see the degraded input beside the noisy latent.
 
 Two model families share it: `stabilityai/stable-diffusion-x4-upscaler` (473 M parameters, an AutoencoderKL, a text prompt,
-classifier-free guidance, noise on the input) and the embedded model (5.7 M parameters, a fixed transform as codec).  Both
+classifier-free guidance, noise on the input) and the embedded model (6.1 M parameters, a fixed transform as codec).  Both
 concatenate the input's RGB to x_t, so latents have one cell per input pixel.
 """
 
