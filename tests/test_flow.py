@@ -365,7 +365,7 @@ def test_cells_are_reduced_over_exactly_the_pixels_they_have(how, offset: int, h
     for row in range(grid[0]):
         for column in range(grid[1]):
             block = values[row * cell : (row + 1) * cell, column * cell : (column + 1) * cell]
-            assert float(cells[row, column]) == pytest.approx(float(getattr(block, how)()), abs=1e-6)
+            assert float(cells[row, column]) == pytest.approx(float(getattr(block, how)()), rel=1e-6, abs=1e-6)
 
 
 def test_the_least_error_is_the_published_max_pool_of_the_confidence() -> None:

@@ -49,3 +49,9 @@ def test_axes_are_fitted_once_per_site_and_survive_as_state(rng):
     again = Projections(2)
     again.restore(projections.state())
     assert torch.equal(again("up.1.0", later), expected)
+
+
+def test_coordinates_are_bit_for_bit_the_same_after_a_resume(rng):
+    tokens = torch.randn(3, 192, 112, generator=rng)
+    projection = Projection.fit(tokens, 3)
+    assert torch.equal(Projection.of_state(projection.state())(tokens), projection(tokens))

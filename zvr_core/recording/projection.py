@@ -33,7 +33,7 @@ class Projection:
         centred = samples - mean
         axes = torch.linalg.eigh(centred.T @ centred).eigenvectors.flip(1)[:, :components]  # (C, k)
         signs = axes.gather(0, axes.abs().argmax(0, keepdim=True)).sign()
-        return Projection(mean.float(), (axes * signs).float())
+        return Projection(mean.float(), (axes * signs).float().contiguous())  # as `of_state` lays it out: BLAS rounds by layout
 
     @torch.no_grad()
     def __call__(self, tokens: torch.Tensor) -> torch.Tensor:
