@@ -64,7 +64,7 @@ def test_the_frozen_list_names_files_hashes_and_splits(photos):
 def test_a_widened_network_goes_on_from_what_the_thin_one_knew():
     torch.manual_seed(0)
     thin, wide = train.build_unet(32), train.build_unet(64)
-    wide.load_state_dict(train.widen(thin.state_dict(), wide, 32, torch.Generator().manual_seed(0)))
+    wide.load_state_dict(train.widen(thin.state_dict(), wide, torch.Generator().manual_seed(0)))
     inside, x = [], torch.randn(2, 19, 16, 16)
     for unet in (thin, wide):
         for block in unet.down_blocks:
@@ -82,7 +82,7 @@ def test_networks_that_differ_in_more_than_the_width_are_refused():
     thin = train.build_unet(32).state_dict()
     del thin["conv_out.bias"]
     with pytest.raises(KeyError):
-        train.widen(thin, train.build_unet(64), 32, torch.Generator())
+        train.widen(thin, train.build_unet(64), torch.Generator())
 
 
 @pytest.mark.slow

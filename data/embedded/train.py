@@ -206,9 +206,9 @@ def loss_of(unet: torch.nn.Module, codec: ResidualDCT, scheduler: DDIMScheduler,
 class Training:
     """What changes from step to step: the network, its averaged weights (EMA 0.999) and the optimizer's state."""
 
-    def __init__(self, width: int, args: argparse.Namespace):
+    def __init__(self, unet: UNet2DConditionModel, args: argparse.Namespace):
         self.args = args
-        self.unet = build_unet(width).to(args.device)
+        self.unet = unet.to(args.device)
         self.ema = {k: v.detach().clone() for k, v in self.unet.state_dict().items()}
         self.optimizer = torch.optim.AdamW(self.unet.parameters(), lr=args.lr, betas=(0.9, 0.99), weight_decay=0.01, fused=True)
 
@@ -216,17 +216,15 @@ class Training:
     def width(self) -> int:
         return self.unet.config.block_out_channels[0]
 
-    def restart_average(self) -> None:
-        for k, v in self.unet.state_dict().items():
-            self.ema[k].copy_(v)
-
     def widened(self) -> Training:
         """The same network with twice the channels at its finest level; the optimizer starts anew."""
-        wide = Training(2 * self.width, self.args)
-        for target, weights in ((wide.unet.state_dict(), self.unet.state_dict()), (wide.ema, self.ema)):
-            rng = torch.Generator().manual_seed(self.args.seed)
-            for k, v in widen({k: v.cpu() for k, v in weights.items()}, wide.unet, self.width, rng).items():
-                target[k].copy_(v)
+        unet = build_unet(2 * self.width)
+        weights, averaged = (
+            widen(v, unet, torch.Generator().manual_seed(self.args.seed)) for v in (self.unet.state_dict(), self.ema)
+        )  # the same shares for both
+        unet.load_state_dict(weights)
+        wide = Training(unet, self.args)
+        wide.ema = averaged
         return wide
 
     def step(self, step: int, loss: torch.Tensor, lr: float) -> None:
@@ -255,7 +253,7 @@ class Training:
         tensors = load_file(args.out / "checkpoint.safetensors")
         with safe_open(args.out / "checkpoint.safetensors", framework="pt") as file:
             step, updates = (int(file.metadata()[key]) for key in ("step", "updates"))
-        training = cls(tensors["ema.conv_in.weight"].shape[0], args)
+        training = cls(build_unet(tensors["ema.conv_in.weight"].shape[0]), args)
         training.unet.load_state_dict({k[6:]: v for k, v in tensors.items() if k.startswith("model.")})
         for k in training.ema:
             training.ema[k].copy_(tensors[f"ema.{k}"])
@@ -320,11 +318,10 @@ def begin(images: list[torch.Tensor], args: argparse.Namespace) -> tuple[Trainin
     """The training of the checkpoint, or a new one with the two starts that are not usual, and its step."""
     if (args.out / "checkpoint.safetensors").exists():
         return Training.load(args)
-    training = Training(args.cycles[0].width, args)
-    start_as_non_local_means(training.unet)
-    start_with_high_pass(training.unet, draw_batch(images, args.seed, 0)[1])
-    training.restart_average()
-    return training, 0
+    unet = build_unet(args.cycles[0].width)
+    start_as_non_local_means(unet)
+    start_with_high_pass(unet, draw_batch(images, args.seed, 0)[1])
+    return Training(unet, args), 0
 
 
 def train(args: argparse.Namespace) -> None:

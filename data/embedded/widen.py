@@ -6,8 +6,8 @@ import torch
 from diffusers import UNet2DConditionModel
 
 
-def widen(thin: dict[str, torch.Tensor], wide: UNet2DConditionModel, width: int, rng: torch.Generator) -> dict[str, torch.Tensor]:
-    """The weights of a network with `width` channels at its finest level, for `wide`, which has twice as many there.
+def widen(thin: dict[str, torch.Tensor], wide: UNet2DConditionModel, rng: torch.Generator) -> dict[str, torch.Tensor]:
+    """The weights of `thin` for `wide`, a network with twice as many channels at its finest level.
 
     What a layer writes is written twice, what it reads is read from both copies, each with a random share of the weight, so
     that the copies become different in training.  Group norms whose groups mix levels see other neighbours, so the function
@@ -20,14 +20,14 @@ def widen(thin: dict[str, torch.Tensor], wide: UNet2DConditionModel, width: int,
             weights[name] = _between_frequencies(old, like.shape[1])
             continue
         if like.dim() > 1 and like.shape[1] != old.shape[1]:
-            old = _read_from_copies(old, _copied(old.shape[1], like.shape[1], width), rng)
+            old = _read_from_copies(old, _copied(old.shape[1], like.shape[1]), rng)
         if like.shape[0] != old.shape[0]:
-            old = old[_copied(old.shape[0], like.shape[0], width)]
+            old = old[_copied(old.shape[0], like.shape[0])]
         weights[name] = old.clone()
     return weights
 
 
-def _copied(old: int, new: int, width: int) -> torch.Tensor:
+def _copied(old: int, new: int) -> torch.Tensor:
     """For each new channel the old one that it copies; where levels are concatenated, only the last `new - old` are copied twice."""
     kept = old - (new - old)
     return torch.cat([torch.arange(kept), torch.arange(kept, old).repeat_interleave(2)])
