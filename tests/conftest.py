@@ -28,6 +28,14 @@ def embedded():
     return load_model("embedded")
 
 
+@pytest.fixture(scope="session")
+def plain(embedded):
+    """A short run to its end that nobody records: what recording it must not change."""
+    from recording import a_run
+
+    return a_run(embedded).finish()
+
+
 @pytest.fixture
 def rng() -> torch.Generator:
     return torch.Generator().manual_seed(0)

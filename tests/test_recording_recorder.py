@@ -1,38 +1,23 @@
-"""A recording holds what happened, changes none of it, and can be rewound and forked."""
-
-import asyncio
-import errno
-import gc
-import os
-import threading
+"""A recording holds what happened and changes none of it."""
 
 import numpy as np
 import pytest
 import torch
 from recording import Watcher, a_run, latents, moving_clip, with_inertia
-from zarr.core.sync import _get_loop
-from zarr.storage import MemoryStore
 
 from zvr_core.clip import load_clip
 from zvr_core.errors import ZvrError
-from zvr_core.methods.base import Method, PlugIn, Windows
 from zvr_core.methods.presets import per_frame
 from zvr_core.models.codec import upsample
 from zvr_core.recording.choice import RecordAt
 from zvr_core.recording.clip import Truth
 from zvr_core.recording.foreign import recorded_matcher
-from zvr_core.recording.recorder import CLOSING, record, recorder_of
+from zvr_core.recording.recorder import record, recorder_of
 from zvr_core.restore import Restoration
 from zvr_core.scenes import pan
-from zvr_core.trace import Missing, open_trace
+from zvr_core.trace import Missing
 
 ALL = RecordAt(similarity=5, entropy=True, tokens="full")
-
-
-@pytest.fixture(scope="module")
-def plain(embedded):
-    """A run that nobody records."""
-    return a_run(embedded).finish()
 
 
 @pytest.fixture(scope="module")
@@ -178,170 +163,6 @@ def test_the_truth_is_kept_and_a_wrong_one_refused(embedded):
         record(run, None, RecordAt(), Truth(motion=scene))
     record(run, None, RecordAt(), Truth(frames))
     assert np.array_equal(run.trace.truth(1), (255 * frames[1]).round().byte().permute(1, 2, 0).numpy())
-
-
-def test_rewinding_cuts_the_trace_and_going_on_writes_it_anew(embedded, plain):
-    run = record(a_run(embedded), None, RecordAt())
-    run.step(3)
-    run.rewind(1)
-    assert run.trace.steps == 1
-    assert torch.equal(latents(run), torch.stack([plain.history[1, f] for f in range(3)]))
-    assert torch.equal(latents(run.finish()), latents(plain))
-    assert (run.trace.steps, run.trace.closed) == (4, True)
-
-
-def test_a_finished_recording_can_be_rewound_to_the_start(embedded, plain, tmp_path):
-    run = record(a_run(embedded), tmp_path / "a.zarr", RecordAt(matchers=())).finish().rewind(0)
-    assert not run.trace.has("restored")
-    assert torch.equal(latents(run.finish()), latents(plain))
-    assert open_trace(tmp_path / "a.zarr").steps == 4
-
-
-def test_a_method_with_state_can_be_rewound(embedded):
-    straight = a_run(embedded, with_inertia()).finish()
-    run = record(a_run(embedded, with_inertia()), None, RecordAt(what=())).finish().rewind(2)
-    assert torch.equal(latents(run.finish()), latents(straight))
-
-
-def test_a_step_that_was_left_half_done_is_recorded_once(embedded):
-    run = record(a_run(embedded, frames=6), None, RecordAt(matchers=()))
-    next(iter(run.passes()))  # one window of the first step
-    run.finish()
-    straight = a_run(embedded, frames=6).finish()
-    assert np.array_equal(run.trace.x_t(4, 0), straight.history[4, 0].numpy())
-    own = straight.rewind(0).step().matches["up.1.0"]
-    for number, window in enumerate(straight.windows):
-        for i, frame in enumerate(window.frames):
-            assert np.array_equal(run.trace.target(0, "up.1.0", frame, "cosine_spatial"), own[number].target[i].numpy())
-    assert run.trace.merged_count(0, "up.1.0") == sum(run.trace.merged(0, "up.1.0", f).sum() for f in range(6))
-
-
-def test_a_closed_recording_opens_again_when_its_run_goes_on(embedded, plain, tmp_path):
-    run = record(a_run(embedded), tmp_path / "a.zarr", RecordAt(matchers=()))
-    with recorder_of(run):
-        run.step(2)
-    assert open_trace(tmp_path / "a.zarr").closed
-    assert torch.equal(latents(run.finish()), latents(plain))
-    assert open_trace(tmp_path / "a.zarr").steps == 4
-
-
-def test_a_fork_shares_its_parents_files_and_goes_its_own_way(embedded, tmp_path):
-    parent = record(a_run(embedded), tmp_path / "a.zarr", RecordAt(matchers=()))
-    parent.step(2)
-    child = record(parent.fork(seed=9), tmp_path / "b.zarr").finish()
-    parent.finish()
-    a, b = open_trace(tmp_path / "a.zarr"), open_trace(tmp_path / "b.zarr")
-    assert np.array_equal(a.target(0, "up.1.0", 0, "cosine_spatial"), b.target(0, "up.1.0", 0, "cosine_spatial"))
-    assert (tmp_path / "b.zarr/x_t/c.1.0.0.0.0").stat().st_nlink == 2
-    assert (b.steps, b.seed) == (4, 9)
-    assert b.closed
-    straight = a_run(embedded)
-    straight.step(2)
-    assert torch.equal(latents(straight.fork(seed=9).finish()), latents(child))
-
-
-def test_a_fork_with_another_method_keeps_the_past_only(embedded, tmp_path):
-    parent = record(a_run(embedded), None, RecordAt(matchers=()))
-    parent.step(2)
-    child = record(parent.fork(method=per_frame(3)), tmp_path / "b.zarr").finish()
-    assert np.array_equal(child.trace.x_t(1, 0), parent.trace.x_t(1, 0))
-    assert child.trace.steps == 4
-
-
-def test_a_fork_that_does_not_record_survives_its_parents_rewinding(embedded):
-    parent = record(a_run(embedded), None, RecordAt(what=()))
-    parent.step(3)
-    past = [parent.history[step, 0] for step in range(4)]
-    child = parent.fork()
-    grandchild = child.fork(from_step=2)
-    parent.rewind(0).fork()
-    assert all(torch.equal(child.history[step, 0], past[step]) for step in range(4))
-    assert torch.equal(grandchild.history[2, 0], past[2])
-    with pytest.raises(ZvrError, match="does not record"):
-        _ = child.trace
-
-
-def test_recording_may_begin_in_the_middle(embedded, plain):
-    run = a_run(embedded)
-    run.step(2)
-    record(run, None, RecordAt(matchers=())).finish()
-    assert np.array_equal(run.trace.x_t(1, 2), plain.history[1, 2].numpy())
-    assert torch.equal(latents(run), latents(plain))
-    with pytest.raises(Missing, match="before the fork at step 2"):
-        run.trace.target(1, "up.1.0", 0, "cosine_spatial")
-
-
-def test_a_run_records_once(embedded):
-    run = record(a_run(embedded, steps=1), None, RecordAt(what=()))
-    with pytest.raises(ZvrError, match="records already"):
-        record(run)
-    with pytest.raises(ZvrError, match="does not record"):
-        recorder_of(a_run(embedded, steps=1))
-
-
-def test_a_folder_that_is_not_empty_needs_overwrite(embedded, tmp_path):
-    record(a_run(embedded, steps=1), tmp_path / "a.zarr", RecordAt(what=())).finish()
-    with pytest.raises(ZvrError, match="overwrite=True"):
-        record(a_run(embedded, steps=1), tmp_path / "a.zarr")
-    assert record(a_run(embedded, steps=1), tmp_path / "a.zarr", RecordAt(what=()), overwrite=True).finish().trace.steps == 1
-
-
-@pytest.mark.skipif(os.geteuid() == 0, reason="nothing is protected from root")
-def test_a_read_only_folder(embedded, tmp_path):
-    tmp_path.chmod(0o500)
-    with pytest.raises(ZvrError, match="may write"):
-        record(a_run(embedded, steps=1), tmp_path / "a.zarr")
-
-
-class FullStore(MemoryStore):
-    """A disk with room for so many files."""
-
-    room = 10**6
-
-    async def set(self, *arguments, **keywords):
-        FullStore.room -= 1
-        if FullStore.room < 0:
-            raise OSError(errno.ENOSPC, "No space left on device")
-        await super().set(*arguments, **keywords)
-
-
-def test_a_full_disk_stops_the_run_in_one_line_and_keeps_whole_steps(embedded, monkeypatch):
-    run = record(a_run(embedded), FullStore(), RecordAt(matchers=()))
-    run.step()
-    recorder_of(run).writer.flush()
-    monkeypatch.setattr(FullStore, "room", 3)
-    with pytest.raises(ZvrError, match=r"No space left on device; free space") as error:
-        run.finish()
-    assert "\n" not in str(error.value)
-    recorder_of(run).__exit__(ZvrError, error.value, None)
-    assert run.trace.steps == 1
-
-
-def test_a_recorder_may_be_collected_by_any_thread_also_one_that_its_writer_waits_for(embedded, tmp_path):
-    held = [record(a_run(embedded), tmp_path / "run.zarr", RecordAt(matchers=()))]
-    held[0].step()
-
-    async def drop():
-        held.clear()
-        gc.collect()
-
-    asyncio.run_coroutine_threadsafe(drop(), _get_loop()).result(timeout=60)  # zarr's own thread
-    for thread in [t for t in threading.enumerate() if t.name == CLOSING]:
-        thread.join(60)
-    assert open_trace(tmp_path / "run.zarr").closed
-
-
-class Breaks(PlugIn):
-    def x0(self, x0, context):
-        return x0 * float("nan") if context.step == 2 else x0
-
-
-def test_nan_keeps_the_steps_before(embedded):
-    run = record(a_run(embedded, Method("breaks", (Windows(3), Breaks()))), None, RecordAt(matchers=()))
-    with pytest.raises(ZvrError, match="step 2"):
-        run.finish()
-    assert run.trace.steps == 2
-    assert np.isfinite(run.trace.x_t(2, 0)).all()
 
 
 def test_memory_does_not_grow_with_the_steps(embedded, tmp_path):
