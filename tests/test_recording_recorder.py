@@ -157,7 +157,7 @@ def test_the_truth_is_kept_and_a_wrong_one_refused(embedded):
     frames = scene.clip()[:2, :, :64, :96]
     lq = load_clip(torch.nn.functional.interpolate(frames, scale_factor=0.25, mode="area"))
     run = Restoration(lq, embedded, per_frame(2), steps=1)
-    with pytest.raises(ZvrError, match=r"a truth of 1 frames of 96×64 given; 2 frames of 96×64"):
+    with pytest.raises(ZvrError, match=r"a truth of 1 frame of 96×64 given; 2 frames of 96×64"):
         record(run, None, RecordAt(), Truth(frames[:1]))
     with pytest.raises(ZvrError, match="a true motion of"):
         record(run, None, RecordAt(), Truth(motion=scene))

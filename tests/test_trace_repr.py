@@ -8,7 +8,6 @@ from plain_trace import plain_header, put_clip, put_step, write
 from zarr.storage import MemoryStore
 
 from zvr_core.trace import Trace, open_trace
-from zvr_core.trace.repr import size_text
 from zvr_core.trace.writer import TraceWriter
 
 VOID = {"meta", "br"}
@@ -85,8 +84,3 @@ def test_a_run_of_one_step_and_one_site_is_counted_in_the_singular():
         put_step(writer, 0)
         writer.commit(0)
     assert "1 step, 1 site," in repr(Trace(store))
-
-
-@pytest.mark.parametrize("count, words", [(0, "0 bytes"), (999, "999 bytes"), (1000, "1 kB"), (1_534_000, "1.53 MB"), (10**13, "10 TB")])
-def test_sizes_are_written_in_words(count, words):
-    assert size_text(count) == words

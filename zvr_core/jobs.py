@@ -23,6 +23,7 @@ from zvr_core.recording.recorder import record, recorder_of
 from zvr_core.recording.resume import resume
 from zvr_core.restore import Restoration
 from zvr_core.sampler import SAMPLERS
+from zvr_core.words import counted, times
 
 
 def say(message: str) -> None:
@@ -77,7 +78,8 @@ def restore_file(
         history=LastStep(max_bytes // 4),
     )
     height, width = (side * run.model.scale for side in run.size)
-    say(f"{clip.name}: {len(clip)} frames of {run.size[1]}×{run.size[0]} to {width}×{height}, {run.steps} steps, {method}")
+    told = [f"{counted(len(clip), 'frame')} of {times(*run.size[::-1])} to {times(width, height)}", counted(run.steps, "step"), method]
+    say(f"{clip.name}: {', '.join(told)}")
     for cut in run.cuts:
         say(f"scene cut before frame {cut}: no window spans it")
     if trace is None:
@@ -123,7 +125,7 @@ def write_result(frames: Iterable[torch.Tensor], run: Restoration, output: Path,
     """Writes the restored frames with the sound of the clip."""
     written = write_clip(frames, output, run.clip.fps, audio_from=run.clip.audio, overwrite=overwrite)
     height, width = (side * run.model.scale for side in run.size)
-    say(f"{output}: {written.frames} frames, {width}×{height}; sound: {written.audio}")
+    say(f"{output}: {counted(written.frames, 'frame')}, {times(width, height)}; sound: {written.audio}")
     return written
 
 
@@ -140,5 +142,5 @@ def degrade_file(source: Path, output: Path, *, recipe: str, seed: int, overwrit
     chunks: Iterator = degrade_clip(clip, chain, seed)
     first = next(chunks)  # an impossible recipe fails before anything is written
     written = write_clip(itertools.chain([first], chunks), output, clip.fps, audio_from=clip.audio, overwrite=overwrite)
-    say(f"{output}: {written.frames} frames, {first.shape[-1]}×{first.shape[-2]}; sound: {written.audio}")
+    say(f"{output}: {counted(written.frames, 'frame')}, {times(first.shape[-1], first.shape[-2])}; sound: {written.audio}")
     return written

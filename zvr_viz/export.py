@@ -61,6 +61,8 @@ const model = {{
 }};
 const explorer = await import(URL.createObjectURL(new Blob([text("module")], {{ type: "text/javascript" }})));
 explorer.default.render({{ model, el: document.getElementById("explorer") }});
+// A page of its own listens to the keys at once; one that is embedded waits until it is asked.
+if (window === parent) document.querySelector("#explorer .zvr").focus({{ preventScroll: true }});
 </script></body></html>
 """
 

@@ -19,6 +19,7 @@ from zvr_core.media.writing import as_bytes
 from zvr_core.trace.header import Header
 from zvr_core.trace.reader import Reader
 from zvr_core.trace.writer import TraceWriter
+from zvr_core.words import counted
 
 
 @dataclass(frozen=True)
@@ -78,14 +79,14 @@ def put_flow_matches(writer: TraceWriter, flow: CorrespondenceService, matcher: 
 
 def check_truth(header: Header, truth: Truth) -> None:
     """Raises ZvrError where the truth is of another clip."""
-    expected = f"{header.frames} frames of {header.size[1]}×{header.size[0]}, the output's size, expected"
+    expected = f"{counted(header.frames, 'frame')} of {header.size[1]}×{header.size[0]}, the output's size, expected"
     if len(truth.frames):
         height, width = truth.frames[0:1].shape[-2:]
         if (len(truth.frames), height, width) != (header.frames, *header.size):
-            raise ZvrError(f"a truth of {len(truth.frames)} frames of {width}×{height} given; {expected}")
+            raise ZvrError(f"a truth of {counted(len(truth.frames), 'frame')} of {width}×{height} given; {expected}")
     for motion in truth.motions:
         if (len(motion), *motion.size) != (header.frames, *header.size):
-            raise ZvrError(f"a true motion of {len(motion)} frames of {motion.size[1]}×{motion.size[0]} given; {expected}")
+            raise ZvrError(f"a true motion of {counted(len(motion), 'frame')} of {motion.size[1]}×{motion.size[0]} given; {expected}")
 
 
 def exact_picture(clip: Clip, i: int, dtype: str) -> np.ndarray:

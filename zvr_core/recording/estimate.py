@@ -16,7 +16,7 @@ from zvr_core.recording.choice import RecordAt
 from zvr_core.recording.header import planned_header
 from zvr_core.trace.header import Header
 from zvr_core.trace.layout import ArraySpec, Layout
-from zvr_core.trace.repr import size_text
+from zvr_core.words import size_text
 
 PACKED = {"preview": 0.15, "merged": 0.1, "provider": 0.5}  # what is left of arrays that compression shrinks (on photographs)
 

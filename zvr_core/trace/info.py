@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from zvr_core.trace.repr import size_text
 from zvr_core.trace.trace import Trace, TraceSite, open_trace
+from zvr_core.words import size_text
 
 
 def trace_info(path: str) -> str:

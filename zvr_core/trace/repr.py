@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zvr_core.trace.layout import Layout
+from zvr_core.words import counted, size_text, times
 
 if TYPE_CHECKING:
     from zvr_core.trace.trace import Trace
@@ -30,7 +31,7 @@ def facts(trace: Trace) -> list[str]:
     sites = counted(len(trace.sites), "site")
     return [
         trace.name,
-        f"{trace.frames} frames of {width}×{height}",
+        f"{counted(trace.frames, 'frame')} of {times(width, height)}",
         trace.method,
         steps,
         sites,
@@ -103,24 +104,6 @@ def table(names: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
     head = "".join(f"<th>{escape(name)}</th>" for name in names)
     body = "".join(f"<tr>{''.join(f'<td>{escape(str(value))}</td>' for value in row)}</tr>" for row in rows)
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-
-
-def counted(count: int, what: str) -> str:
-    """A number of things, "1 step", "2 steps"."""
-    return f"{count} {what}" if count == 1 else f"{count} {what}s"
-
-
-def times(*sides: int) -> str:
-    """Sides of a shape, "4×8"."""
-    return "×".join(map(str, sides))
-
-
-def size_text(count: int) -> str:
-    """Bytes in words, "1.5 MB"."""
-    size, unit = float(count), 0
-    while size >= 999.5 and unit < 4:
-        size, unit = size / 1000, unit + 1
-    return f"{size:.3g} {('bytes', 'kB', 'MB', 'GB', 'TB')[unit]}"
 
 
 @cache
