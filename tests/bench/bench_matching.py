@@ -9,7 +9,7 @@ peak above the input tokens, the merged sequence and the output: on a CPU that o
 libraries' buffers, too; "peak" is the same above the input tokens alone.
 
 tokens    embedded   what self-attention sees in the embedded model at t = 500, independent noise a frame, on a pan over a
-                     photograph by half a token a frame; 96 channels, turned into 320 by an isometry, which keeps all cosines
+                     photograph by half a token a frame; its channels, turned into 320 by an isometry, which keeps all cosines
           shared     smooth content common to all frames, moving half a token a frame, a common mean (0.5), noise (0.7)
           noise      white noise: a worst case, best scores near 0.1
           opposed    every cosine is negative: a worst case, every row needs the whole key frame
