@@ -15,7 +15,7 @@ from zvr_core.errors import ZvrError
 from zvr_core.media.sound import SILENCE, Sound
 from zvr_core.media.stills import SUFFIXES, open_folder, open_image
 from zvr_core.media.video import open_video
-from zvr_core.words import counted
+from zvr_core.words import frames_of
 
 Rate = Fraction | float | str  # frames a second: 25, 29.97, "30000/1001"
 DEFAULT_FPS = Fraction(25)  # of folders, images and arrays, which know no rate
@@ -91,9 +91,8 @@ class Clip:
         return replace(self, span=span)
 
     def __repr__(self) -> str:
-        height, width = self.source.size
         sound = "with" if self.audio else "no"
-        return f"Clip({self.name!r}, {counted(len(self), 'frame')} of {width}×{height}, {float(self.fps):.5g} fps, {sound} sound)"
+        return f"Clip({self.name!r}, {frames_of(len(self), self.source.size)}, {float(self.fps):.5g} fps, {sound} sound)"
 
 
 def load_clip(source: str | Path | np.ndarray | torch.Tensor, *, fps: Rate | None = None, name: str | None = None) -> Clip:

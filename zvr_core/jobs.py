@@ -23,7 +23,7 @@ from zvr_core.recording.recorder import record, recorder_of
 from zvr_core.recording.resume import resume
 from zvr_core.restore import Restoration
 from zvr_core.sampler import SAMPLERS
-from zvr_core.words import counted, times
+from zvr_core.words import counted, frames_of, times
 
 
 def say(message: str) -> None:
@@ -78,7 +78,7 @@ def restore_file(
         history=LastStep(max_bytes // 4),
     )
     height, width = (side * run.model.scale for side in run.size)
-    told = [f"{counted(len(clip), 'frame')} of {times(*run.size[::-1])} to {times(width, height)}", counted(run.steps, "step"), method]
+    told = [f"{frames_of(len(clip), run.size)} to {times(width, height)}", counted(run.steps, "step"), method]
     say(f"{clip.name}: {', '.join(told)}")
     for cut in run.cuts:
         say(f"scene cut before frame {cut}: no window spans it")

@@ -1,5 +1,7 @@
 """Counts and sizes in words, as messages say them."""
 
+from collections.abc import Sequence
+
 
 def counted(count: int, what: str) -> str:
     """A number of things, "1 step", "2 steps"."""
@@ -9,6 +11,11 @@ def counted(count: int, what: str) -> str:
 def times(*sides: int) -> str:
     """Sides of a shape, "4×8"."""
     return "×".join(map(str, sides))
+
+
+def frames_of(count: int, size: Sequence[int]) -> str:
+    """Frames of a size (height, width), "8 frames of 214×120"."""
+    return f"{counted(count, 'frame')} of {times(*size[::-1])}"
 
 
 def size_text(count: int) -> str:

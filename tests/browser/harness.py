@@ -42,6 +42,7 @@ START = """async ([state, pack, delay]) => {
   window.close = (await import(url)).default.render({ model, el: document.getElementById("explorer") });
 }"""
 
+PAIR = ".zvr-pair canvas"
 COLOUR = """([part, u, v]) => {
   const canvas = document.querySelector(part);
   const { width, height } = canvas;

@@ -6,13 +6,12 @@ from math import isnan
 from statistics import median
 
 import pytest
-from harness import Stamped, Wired, grey, open_widget, shown, stamp
+from harness import PAIR, Stamped, Wired, grey, open_widget, shown, stamp
 from sample_trace import make_trace
 
 from zvr_core.trace import open_trace
 
 BARE = {"show": []}  # no marks over the pictures
-PAIR = ".zvr-pair canvas"
 LATENCY = """async ([key, want]) => {
   const root = document.querySelector(".zvr"), canvas = document.querySelector(".zvr-pair canvas");
   const began = performance.now();

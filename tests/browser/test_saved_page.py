@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from harness import Stamped, grey, shown, stamp
+from harness import PAIR, Stamped, grey, shown, stamp
 from sample_trace import make_trace
 
 from zvr_viz.export import save_html
-
-PAIR = ".zvr-pair canvas"
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,7 @@ from zvr_core.media.writing import as_bytes
 from zvr_core.trace.header import Header
 from zvr_core.trace.reader import Reader
 from zvr_core.trace.writer import TraceWriter
-from zvr_core.words import counted
+from zvr_core.words import frames_of
 
 
 @dataclass(frozen=True)
@@ -79,14 +79,14 @@ def put_flow_matches(writer: TraceWriter, flow: CorrespondenceService, matcher: 
 
 def check_truth(header: Header, truth: Truth) -> None:
     """Raises ZvrError where the truth is of another clip."""
-    expected = f"{counted(header.frames, 'frame')} of {header.size[1]}×{header.size[0]}, the output's size, expected"
+    expected = f"{frames_of(header.frames, header.size)}, the output's size, expected"
     if len(truth.frames):
-        height, width = truth.frames[0:1].shape[-2:]
-        if (len(truth.frames), height, width) != (header.frames, *header.size):
-            raise ZvrError(f"a truth of {counted(len(truth.frames), 'frame')} of {width}×{height} given; {expected}")
+        size = truth.frames[0:1].shape[-2:]
+        if (len(truth.frames), *size) != (header.frames, *header.size):
+            raise ZvrError(f"a truth of {frames_of(len(truth.frames), size)} given; {expected}")
     for motion in truth.motions:
         if (len(motion), *motion.size) != (header.frames, *header.size):
-            raise ZvrError(f"a true motion of {counted(len(motion), 'frame')} of {motion.size[1]}×{motion.size[0]} given; {expected}")
+            raise ZvrError(f"a true motion of {frames_of(len(motion), motion.size)} given; {expected}")
 
 
 def exact_picture(clip: Clip, i: int, dtype: str) -> np.ndarray:

@@ -5,16 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 from zvr_core.trace.trace import Trace, TraceSite, open_trace
-from zvr_core.words import size_text
+from zvr_core.words import frames_of, size_text
 
 
 def trace_info(path: str) -> str:
     """The summary that `zvr info` prints; raises ZvrError for what is no trace."""
     trace = open_trace(path)
-    (height, width), (lq_height, lq_width) = trace.size, trace.lq_size
+    height, width = trace.size
     left = "" if trace.steps == trace.total_steps else f"; go on with: zvr resume {path} -o OUTPUT"
     rows = {
-        "clip": f"{trace.name}, {trace.frames} frames of {lq_width}×{lq_height} to {width}×{height}, {trace.fps:.5g} fps",
+        "clip": f"{trace.name}, {frames_of(trace.frames, trace.lq_size)} to {width}×{height}, {trace.fps:.5g} fps",
         "model": "{name} ({kind}, {dtype} on {device})".format(**trace.model),
         "method": f"{trace.method}, {sampler_text(trace)}, seed {trace.seed}",
         "steps": f"{trace.steps} of {trace.total_steps}{left}",

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zvr_core.trace.layout import Layout
-from zvr_core.words import counted, size_text, times
+from zvr_core.words import counted, frames_of, size_text, times
 
 if TYPE_CHECKING:
     from zvr_core.trace.trace import Trace
@@ -26,12 +26,11 @@ def text(trace: Trace) -> str:
 
 def facts(trace: Trace) -> list[str]:
     """What one wants to know first, in words."""
-    height, width = trace.size
     steps = counted(trace.steps, "step") if trace.steps == trace.total_steps else f"{trace.steps} of {counted(trace.total_steps, 'step')}"
     sites = counted(len(trace.sites), "site")
     return [
         trace.name,
-        f"{counted(trace.frames, 'frame')} of {times(width, height)}",
+        frames_of(trace.frames, trace.size),
         trace.method,
         steps,
         sites,
@@ -85,7 +84,7 @@ def summary(trace: Trace) -> str:
     (height, width), (lq_height, lq_width) = trace.size, trace.lq_size
     model: Mapping[str, Any] = {"name": "–", "dtype": "", "device": "", **head.model}
     rows = {
-        "clip": f"{trace.name}, {trace.frames} frames, {trace.fps:.5g} fps, {lq_width}×{lq_height} → {width}×{height}",
+        "clip": f"{trace.name}, {counted(trace.frames, 'frame')}, {trace.fps:.5g} fps, {lq_width}×{lq_height} → {width}×{height}",
         "method": f"{trace.method}, seed {trace.seed}",
         "model": f"{Path(str(model['name'])).name} {model['dtype']} {model['device']}".strip(),
         "matchers": " · ".join(trace.matchers) or "–",
